@@ -85,6 +85,15 @@ impl Vr {
     pub(crate) const UT: Self = Self::of(*b"UT");
     pub(crate) const UV: Self = Self::of(*b"UV");
 
+    /// The number of values that [`slot`](Self::slot) can have.
+    pub(crate) const SLOTS: usize = 1 << 10;
+
+    /// Returns an index for tables by VR. No two VRs have the same.
+    #[inline]
+    pub(crate) const fn slot(self) -> usize {
+        slot(self.letters())
+    }
+
     /// Returns how its length is written, or `None` if the letters name no VR of PS3.5.
     #[inline]
     pub(crate) fn length_form(self) -> Option<LengthForm> {
@@ -169,6 +178,23 @@ impl Vr {
             Self::FD | Self::SV | Self::UV | Self::OD | Self::OV => 8,
             _ => 1,
         }
+    }
+
+    /// Returns true for binary numbers. The other binary VRs have one value of any length (PS3.5
+    /// section 6.4).
+    pub(crate) fn is_binary_number(self) -> bool {
+        matches!(
+            self,
+            Self::US
+                | Self::SS
+                | Self::UL
+                | Self::SL
+                | Self::FL
+                | Self::FD
+                | Self::AT
+                | Self::SV
+                | Self::UV
+        )
     }
 
     /// Returns true for the VRs whose undefined length means fragments (PS3.5 section A.4).

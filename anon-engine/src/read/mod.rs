@@ -6,6 +6,7 @@ pub mod file_meta;
 pub(crate) mod inflate;
 pub(crate) mod input;
 pub(crate) mod mended;
+pub(crate) mod multiplicity;
 pub(crate) mod scan;
 pub(crate) mod scratch;
 pub(crate) mod sop_instance;

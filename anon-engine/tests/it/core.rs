@@ -20,3 +20,5 @@ mod reasons;
 mod remarks;
 mod tolerance;
 mod transfer_syntaxes;
+#[cfg(feature = "testing")]
+mod wrong_lengths;

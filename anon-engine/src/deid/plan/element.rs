@@ -8,7 +8,7 @@ use dicom_core::Tag;
 
 use super::image_size::ImageSize;
 use super::root_values::{RootValue, RootValues};
-use super::value_check::{self, ValueCheck};
+use super::value_check;
 use crate::deid::eval::{self, date, number};
 use crate::deid::method;
 use crate::deid::policy::Policy;
@@ -24,25 +24,25 @@ use crate::read::uid;
 
 pub(super) use self::fragments::Fragments;
 
+mod checked;
 mod fragments;
 mod pixels;
 #[cfg(test)]
 mod tests;
 
-const TRAILING_PADDING: Tag = Tag(0xFFFC, 0xFFFC);
+/// The tag of Data Set Trailing Padding as a number.
+const TRAILING_PADDING: u32 = 0xFFFC_FFFC;
 /// The tag of pixel data as a number.
 const PIXELS: u32 = 0x7FE0_0010;
 /// The tag of Float Pixel Data as a number. Double Float Pixel Data has the next one. From here on,
 /// no element of the root takes the fast path, which checks neither form nor length of pixel data.
 const FLOAT_PIXELS: u32 = 0x7FE0_0008;
-const SPECIFIC_CHARACTER_SET: Tag = Tag(0x0008, 0x0005);
+/// The tag of Specific Character Set as a number.
+const SPECIFIC_CHARACTER_SET: u32 = 0x0008_0005;
 
 /// Values of at least this many bytes are bulk. Where the output holds them unchanged, the fingerprint
 /// leaves them out.
 pub(crate) const BULK: u32 = 4 << 10;
-
-/// Bytes of a kept value that are looked at at once.
-const PIECE: u32 = 32 << 10;
 
 /// What the length field of a short VR holds (PS3.5 section 7.1.2). Beyond it, in implicit data
 /// sets, a brief text has swallowed what follows it.
@@ -214,10 +214,11 @@ impl<'p, I: Input> Planner<'p, I> {
             self.bulk.push((header.value, header.end()));
         }
         // Group lengths would be stale, groups 0 to 3 do not belong here (PS3.5 section 7.1).
-        if tag.1 == 0 || tag.0 <= 3 || tag == TRAILING_PADDING {
+        let number = header.number;
+        if tag.1 == 0 || number >> 16 <= 3 || number == TRAILING_PADDING {
             return self.walk.skip(header);
         }
-        if tag == SPECIFIC_CHARACTER_SET && !header.is_undefined() {
+        if number == SPECIFIC_CHARACTER_SET && !header.is_undefined() {
             let value = self.walk.value(header)?;
             let (charset, corrected) = (Charset::parse(value), text::corrected(value));
             if let Some(level) = self.levels.last_mut() {
@@ -278,6 +279,7 @@ impl<'p, I: Input> Planner<'p, I> {
         // What the object is and is called must agree with its path and its file meta information,
         // whatever the rules say.
         let role = match note {
+            Some(RootValue::SopClass) if self.keep_simple(header) => return Ok(()),
             Some(RootValue::SopClass) => return self.keep(header),
             Some(RootValue::Study) => ObjectUid::Study,
             Some(RootValue::Series) => ObjectUid::Series,
@@ -455,7 +457,7 @@ impl<'p, I: Input> Planner<'p, I> {
             return false;
         };
         let number = header.number;
-        let is_simple = len <= value_check::UNCHECKED_BYTES
+        let is_simple = len <= value_check::SHORT_BYTES
             && len.is_multiple_of(2)
             && !header.corrected
             && level.target == Some(header.encoding)
@@ -465,7 +467,11 @@ impl<'p, I: Input> Planner<'p, I> {
         if !is_simple || (self.depth == 0 && self.next_inserted <= number) {
             return false;
         }
-        if !matches!(self.walk.has_tag_of_item(header), Ok(false))
+        let len = len as usize;
+        let Ok(window) = self.walk.window(header.value, len.max(8)) else {
+            return false;
+        };
+        if !value_check::passes_short(header.vr, window, len)
             || !self.template.source_in_place(header.at, header.end())
         {
             return false;
@@ -488,9 +494,12 @@ impl<'p, I: Input> Planner<'p, I> {
                 } else {
                     header.vr
                 };
-                let look = value_check::check_for(known, vr, header.len);
-                if look != ValueCheck::Unchecked && !self.passes(header, look)? {
-                    return self.keep_nothing(header, look);
+                // A private element may stand where a private creator belongs.
+                let is_private = header.tag().0 % 2 == 1 && vr != Vr::UN;
+                let listed = known.filter(|_| !is_private);
+                let check = value_check::check_for(header.tag(), listed, vr);
+                if !self.passes(header, check)? {
+                    return self.keep_nothing(header, check);
                 }
                 self.in_order(header)?;
                 let is_pixels = (FLOAT_PIXELS..=PIXELS).contains(&header.number);
@@ -517,51 +526,6 @@ impl<'p, I: Input> Planner<'p, I> {
         let letters = self.walk.bytes(header.at + 4, 2)?;
         let is_named = letters.eq_ignore_ascii_case(&header.vr.letters());
         Ok(if is_named { header.vr } else { Vr::UN })
-    }
-
-    /// True if a value of defined length can be what its VR says.
-    fn passes(&mut self, header: &Header, look: ValueCheck) -> Result<bool, ScanError> {
-        let vr = value_vr(header);
-        if header.len <= PIECE {
-            let value = self.walk.bytes(header.value, header.len as usize)?;
-            return Ok(value_check::passes(look, vr, value));
-        }
-        self.passes_long(header, look, vr)
-    }
-
-    /// Value by value: a piece ends before a backslash.
-    #[cold]
-    fn passes_long(
-        &mut self,
-        header: &Header,
-        look: ValueCheck,
-        vr: Vr,
-    ) -> Result<bool, ScanError> {
-        let (mut at, end) = (header.value, header.end());
-        while end - at > u64::from(PIECE) {
-            let piece = self.walk.bytes(at, PIECE as usize)?;
-            let Some(cut) = piece.iter().rposition(|byte| *byte == b'\\') else {
-                return Ok(false);
-            };
-            if !value_check::passes(look, vr, piece.get(..cut).unwrap_or_default()) {
-                return Ok(false);
-            }
-            at += cut as u64 + 1;
-        }
-        let rest = usize::try_from(end - at).unwrap_or(0);
-        Ok(value_check::passes(look, vr, self.walk.bytes(at, rest)?))
-    }
-
-    /// In the place of a kept value that could be anything.
-    #[cold]
-    fn keep_nothing(&mut self, header: &Header, look: ValueCheck) -> Result<(), ScanError> {
-        if look == ValueCheck::BinaryAsText {
-            let problem = "text where the dictionary says a binary value";
-            return Err(ScanError::new(problem, Some(header.tag()), header.at));
-        }
-        self.remarks.add(RemarkReason::NotOfItsVr, header.number);
-        self.walk.skip(header)?;
-        self.emit(header, value_vr(header), b"")
     }
 
     fn keep_value(&mut self, header: &Header) {

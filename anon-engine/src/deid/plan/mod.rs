@@ -101,10 +101,10 @@ pub struct Plan<'a> {
 ///
 /// The object is refused if an element of the output stands twice with different values, if bytes
 /// other than zeros follow the last element and there is no pixel data before them, if a VR could be
-/// read in two ways, if a length extends beyond the enclosing sequence or item, or if characters are
-/// found where PS3.6 says binary. A kept value that does not fit its VR in PS3.6, such as a PN in Study
-/// Time, is emptied. Group lengths, trailing padding and stray delimiters are dropped, and odd lengths
-/// are made even (PS3.5 sections 7.1 and 7.2).
+/// read in two ways, if a length extends beyond the enclosing sequence or item, if a kept value holds
+/// other elements, or if characters are found where PS3.6 says binary. A kept value that does not fit
+/// its VR and VM in PS3.6, such as a name in Study Time, is emptied. Group lengths, trailing padding
+/// and stray delimiters are dropped, and odd lengths are made even (PS3.5 sections 7.1 and 7.2).
 ///
 /// Bytes behind the last pixel of an uncompressed image are left out; so are bytes behind the pixel
 /// data that are no element. The remarks count both.

@@ -1,232 +1,385 @@
-//! [`ValueCheck`]: which characters a kept value may have (PS3.5 section 6.2).
+//! [`ValueCheck`]: what a kept value may be (PS3.5 section 6.2).
 //!
-//! A rule that keeps Study Time is meant for a time. Free text under that tag, or a length that
-//! includes the next element, must not be kept with it. So the bytes of kept numbers, dates, times,
-//! UIDs and codes are checked if the value is long, or if its VR in the object differs from PS3.6.
-//! Real files break PS3.5 in harmless ways (a long DS, a code in lower case), so a check fails only
-//! for a value that could be text. Elements that PS3.6 does not list, or lists as text, are not checked.
+//! The length of an element can be wrong. Its value then takes in the elements behind it, also those
+//! that the rules remove. Or a value is not what its element is for, such as a name in a time. So each
+//! value is checked before it is kept, by its VR in PS3.6. The VR in the object counts for elements
+//! that PS3.6 does not list.
+//!
+//! Real files break PS3.5 in ways in which nothing can hide: long decimal strings, codes in lower
+//! case, dates of ACR-NEMA, values padded with NUL. These are kept.
 //!
 //! An element whose letters name no VR counts as UN: that PS3.6 says it is a time makes it none.
 //!
 //! ```text
-//! VR in PS3.6        VR in the object       the check                        if it fails
-//! text, or none      any                    none                             –
-//! number, date, UID  the same, ≤ 64 bytes   none                             –
-//! number, date, UID  any                    no letters or control characters emptied
-//! code (CS, AE)      the same, ≤ 64 bytes   none                             –
-//! code (CS, AE)      the same               no control characters, ≤ 64      emptied
-//! code (CS, AE)      another                a code of at most 16 characters  emptied
-//! binary             binary, UN             none: floats can look like text  –
-//! binary             characters             a number                         refused
+//! VR in PS3.6      VR in the object  the check                                    if it fails
+//! text             text, UN          no control characters; ESC is one of the     emptied
+//!                                    character set, and ST, LT and UT have lines
+//! number, date, …  any               can be read as one                           emptied
+//! code (CS, AE)    the same          16 characters, or one word of up to 64       emptied
+//! code (CS, AE)    another           16 capitals, digits, SPACE, underscore       emptied
+//! binary           binary, UN        whole numbers, no more than the VM allows    emptied
+//! binary           characters        can be read as a number                      refused
 //! ```
+//!
+//! An object is refused if other elements are found in the value that failed
+//! ([`Walk::holds_elements`](crate::read::scan::Walk::holds_elements)). Binary values have no
+//! characters to check, so long ones are searched for elements too.
 
+mod forms;
+mod short;
+
+use dicom_core::Tag;
+
+use self::forms::{is_code, is_decimal, is_number, is_strict_code};
+pub(super) use self::short::{SHORT_BYTES, passes_short};
+use self::short::{all_words, controls};
 use crate::read::dictionary::{CharacterClass, Vr};
+use crate::read::multiplicity;
 use crate::read::uid::trim;
 
-/// Values of the right VR are not checked up to this length. Checking them takes 6 % more
-/// instructions to plan a CT slice.
-pub(super) const UNCHECKED_BYTES: u32 = 64;
-/// Most bytes of one code. PS3.5 section 6.2 allows 16; real files have more.
-const MAX_CODE: usize = 64;
-/// Most bytes of a CS or AE value (PS3.5 section 6.2).
-const STRICT_CODE: usize = 16;
-
-/// How the characters of a value are checked.
+/// How a value is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ValueCheck {
-    /// Not at all.
-    Unchecked,
-    /// Characters of a number, a date, a time or a UID.
-    Number,
-    /// Characters of a code.
+    /// Text without control characters other than ESC.
+    Text,
+    /// Text with tabs, lines and pages.
+    Lines,
+    /// A number, date, time, age or UID of this VR.
+    Number(Vr),
+    /// A code.
     Code,
-    /// Characters and length of a code as PS3.5 section 6.2 defines them.
+    /// A code as PS3.5 section 6.2 defines it.
     StrictCode,
-    /// Characters of a number: PS3.6 says binary, the object says characters.
+    /// A whole number of units, in bytes, and at most so many bytes.
+    Binary { unit: u32, most: u32 },
+    /// A number: PS3.6 says binary, the object says characters.
     BinaryAsText,
 }
 
-/// Returns the check for a value of length `len` whose VR is `known` in PS3.6 and `wire` in the
-/// object.
+/// Returns the check of a value whose VR is `listed` in PS3.6 and `wire` in the object.
 #[inline]
-pub(super) fn check_for(known: Option<Vr>, wire: Vr, len: u32) -> ValueCheck {
-    let Some(known) = known else {
-        return ValueCheck::Unchecked;
-    };
-    if known == wire {
-        if len <= UNCHECKED_BYTES {
-            return ValueCheck::Unchecked;
-        }
-        return match known.character_class() {
-            CharacterClass::Number => ValueCheck::Number,
-            CharacterClass::Code => ValueCheck::Code,
-            CharacterClass::Text | CharacterClass::Binary => ValueCheck::Unchecked,
-        };
-    }
-    check_for_other_vr(known, wire)
-}
-
-#[cold]
-fn check_for_other_vr(known: Vr, wire: Vr) -> ValueCheck {
+pub(super) fn check_for(tag: Tag, listed: Option<Vr>, wire: Vr) -> ValueCheck {
+    let known = listed.unwrap_or(wire);
     match (known.character_class(), wire.character_class()) {
-        (CharacterClass::Number, _) => ValueCheck::Number,
+        (CharacterClass::Number, _) => ValueCheck::Number(known),
+        (CharacterClass::Code, _) if known == wire => ValueCheck::Code,
         (CharacterClass::Code, _) => ValueCheck::StrictCode,
-        (CharacterClass::Text, _) | (CharacterClass::Binary, CharacterClass::Binary) => {
-            ValueCheck::Unchecked
-        }
+        (CharacterClass::Text, _) if has_lines(known) || has_lines(wire) => ValueCheck::Lines,
+        (CharacterClass::Text, _) => ValueCheck::Text,
+        (CharacterClass::Binary, CharacterClass::Binary) => binary(tag, listed, wire),
         (CharacterClass::Binary, _) => ValueCheck::BinaryAsText,
     }
 }
 
-/// Returns true if the value passes the check.
-#[inline]
-pub(super) fn passes(check: ValueCheck, vr: Vr, value: &[u8]) -> bool {
+/// The length of binary values: of whole numbers, and of no more than the VM of PS3.6.
+fn binary(tag: Tag, listed: Option<Vr>, wire: Vr) -> ValueCheck {
+    let vr = listed.filter(|_| wire == Vr::UN).unwrap_or(wire);
+    let unit = vr.unit();
+    let is_limited = vr.is_binary_number() && listed.is_some_and(Vr::is_binary_number);
+    let most = if is_limited {
+        unit.saturating_mul(multiplicity::most_values(tag))
+    } else {
+        u32::MAX
+    };
+    ValueCheck::Binary { unit, most }
+}
+
+/// Returns true for the VRs of text with the control characters TAB, LF, FF and CR.
+fn has_lines(vr: Vr) -> bool {
+    matches!(vr, Vr::ST | Vr::LT | Vr::UT)
+}
+
+/// Returns true if a whole value passes the check.
+pub(super) fn passes(check: ValueCheck, value: &[u8]) -> bool {
     match check {
-        ValueCheck::Unchecked => true,
-        ValueCheck::Number => is_plain(value, BEYOND_DIGITS) || numbers(vr, value),
-        ValueCheck::Code => {
-            value.len() <= MAX_CODE && is_plain(value, HIGH) || codes(value, MAX_CODE, is_visible)
+        ValueCheck::Text | ValueCheck::Lines => TextCheck::new(check).passes(value),
+        ValueCheck::Number(vr) => all_values(value, |one| is_number(vr, one)),
+        ValueCheck::Code => all_values(value, is_code),
+        ValueCheck::StrictCode => all_values(value, is_strict_code),
+        ValueCheck::Binary { unit, most } => {
+            let len = u32::try_from(value.len()).unwrap_or(u32::MAX);
+            len.is_multiple_of(unit) && len <= most
         }
-        ValueCheck::StrictCode => codes(value, STRICT_CODE, is_code),
-        ValueCheck::BinaryAsText => numbers(Vr::DS, value),
+        ValueCheck::BinaryAsText => all_values(value, is_decimal),
     }
 }
 
-const ONES: u64 = 0x0101_0101_0101_0101;
-const TOP: u64 = 0x80 * ONES;
-/// The bits that digits, signs and points do not have.
-const BEYOND_DIGITS: u64 = 0xC0 * ONES;
-/// The bit that ASCII characters do not have.
-const HIGH: u64 = TOP;
+/// Checks each value of several (PS3.5 section 6.4) without SPACE and NUL around it.
+fn all_values(value: &[u8], fits: impl Fn(&[u8]) -> bool) -> bool {
+    value
+        .split(|byte| *byte == b'\\')
+        .map(trim)
+        .all(|one| one.is_empty() || fits(one))
+}
 
-/// Returns true if no byte is a control character, and none except a backslash has a bit of `mask`.
-/// The mask may have the two highest bits of each byte. Checks eight bytes at a time, because every
-/// kept number is checked.
-#[inline]
-fn is_plain(value: &[u8], mask: u64) -> bool {
-    let (words, rest) = value.as_chunks::<8>();
-    let mut found = 0;
-    for word in words {
-        found |= marked_bytes(u64::from_le_bytes(*word), mask);
+/// Checks text piece by piece.
+#[derive(Debug)]
+pub(super) struct TextCheck {
+    has_lines: bool,
+    /// True behind a NUL, which pads a value: only more padding may follow.
+    in_padding: bool,
+}
+
+impl TextCheck {
+    pub(super) fn new(check: ValueCheck) -> Self {
+        Self {
+            has_lines: check == ValueCheck::Lines,
+            in_padding: false,
+        }
     }
-    let mut last = u64::from(b' ');
-    for byte in rest {
-        last = last << 8 | u64::from(*byte);
+
+    /// Returns true if the next piece of a value belongs to text.
+    ///
+    /// No multi-byte character of the sets of PS3.3 section C.12.1.1.2 has a byte below 0x20, so bytes
+    /// are checked without decoding them.
+    pub(super) fn passes(&mut self, piece: &[u8]) -> bool {
+        if !self.in_padding && all_words(piece, controls) {
+            return true;
+        }
+        piece.iter().all(|byte| self.is_text(*byte))
     }
-    // The bytes beyond the rest become spaces.
-    found |= marked_bytes(last | SPACES.get(rest.len()).copied().unwrap_or(0), mask);
-    found == 0
-}
 
-/// The word at index n has spaces above its lowest n + 1 bytes.
-const SPACES: [u64; 8] = [
-    0x2020_2020_2020_2000,
-    0x2020_2020_2020_0000,
-    0x2020_2020_2000_0000,
-    0x2020_2020_0000_0000,
-    0x2020_2000_0000_0000,
-    0x2020_0000_0000_0000,
-    0x2000_0000_0000_0000,
-    0,
-];
-
-/// Returns a word that is not zero if a byte is a control character, or has a bit of the mask and is
-/// not a backslash.
-#[inline]
-fn marked_bytes(word: u64, mask: u64) -> u64 {
-    let control = word.wrapping_sub(0x20 * ONES) & !word;
-    let masked = word & mask;
-    let beyond = masked | masked << 1;
-    let x = word ^ (0x5C * ONES);
-    let not_backslash = ((x & !TOP) + !TOP) | x;
-    (control | beyond & not_backslash) & TOP
-}
-
-/// Checks number by number. Slower than [`is_plain`], but knows the exponents of DS, the units of AS
-/// and padding with NUL.
-#[cold]
-fn numbers(vr: Vr, value: &[u8]) -> bool {
-    trim(value).split(|byte| *byte == b'\\').all(|one| {
-        let one = trim(one);
-        let is_bare = one.iter().all(|byte| (0x20..0x40).contains(byte));
-        is_bare
-            || match vr {
-                Vr::DS | Vr::IS => std::str::from_utf8(one).is_ok_and(|s| s.parse::<f64>().is_ok()),
-                Vr::AS => one.split_last().is_some_and(|(unit, digits)| {
-                    b"DWMYdwmy".contains(unit)
-                        && digits.len() <= 3
-                        && digits.iter().all(u8::is_ascii_digit)
-                }),
-                _ => false,
-            }
-    })
-}
-
-/// Checks code by code: length and characters.
-#[cold]
-fn codes(value: &[u8], max: usize, fits: fn(u8) -> bool) -> bool {
-    trim(value).split(|byte| *byte == b'\\').all(|one| {
-        let one = trim(one);
-        one.len() <= max && one.iter().all(|byte| fits(*byte))
-    })
-}
-
-fn is_visible(byte: u8) -> bool {
-    (b' '..0x7F).contains(&byte)
-}
-
-/// Returns true for a character of a CS value (PS3.5 section 6.2).
-fn is_code(byte: u8) -> bool {
-    byte.is_ascii_uppercase() || byte.is_ascii_digit() || b" _".contains(&byte)
+    fn is_text(&mut self, byte: u8) -> bool {
+        match byte {
+            0 => self.in_padding = true,
+            b' ' => {}
+            b'\\' => self.in_padding = false,
+            _ if self.in_padding => return false,
+            0x1B => {}
+            b'\t' | b'\n' | 0x0C | b'\r' => return self.has_lines,
+            _ => return byte > b' ',
+        }
+        true
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::forms::is_code_character;
+    use super::short::{beyond_uids, uncoded};
     use super::*;
+
+    const STUDY_TIME: Tag = Tag(0x0008, 0x0030);
+
+    /// [`passes_short`] for a value, before other bytes.
+    fn in_brief(vr: Vr, value: &[u8]) -> bool {
+        let window = [value, b"\x00\x08behind"].concat();
+        let fits = value.len() <= SHORT_BYTES as usize;
+        fits && value.len().is_multiple_of(2) && passes_short(vr, &window, value.len())
+    }
 
     #[track_caller]
     fn check(known: Vr, wire: Vr, value: &[u8], expect: bool) {
-        // The length of a long value, which is always checked.
-        let got = passes(
-            check_for(Some(known), wire, UNCHECKED_BYTES + 1),
-            known,
-            value,
-        );
+        let got = passes(check_for(STUDY_TIME, Some(known), wire), value);
         let shown = String::from_utf8_lossy(value);
         assert_eq!(got, expect, "{known:?} as {wire:?}: {shown:?}");
+        let fits_in_brief = in_brief(known, value);
+        assert!(
+            known != wire || got || !fits_in_brief,
+            "{known:?}: {shown:?}"
+        );
     }
 
     #[test]
-    fn numbers_pass_and_text_does_not() {
-        for (vr, values) in [
+    fn text_has_no_control_characters_but_those_of_its_vr() {
+        for vr in [
+            Vr::LO,
+            Vr::SH,
+            Vr::PN,
+            Vr::UC,
+            Vr::UR,
+            Vr::ST,
+            Vr::LT,
+            Vr::UT,
+        ] {
+            for value in [
+                &b"Synthetic Imaging"[..],
+                b"GE\0",
+                b"GE \0\0 ",
+                b"one\0\\two\0\\",
+                b"\0\0",
+                b"",
+                // ISO 2022, GB18030 and UTF-8: no byte of a character is a control character.
+                b"\x1B$B;3ED\x1B(B^\x1B$BB@O:\x1B(B",
+                b"\xCD\xF5^\xD0\xA1\xB6\xAB=\x81\x5C\x81\x30\x89\x38",
+                "\u{738B}^\u{5C0F}\u{6771} \u{e9}".as_bytes(),
+            ] {
+                check(vr, vr, value, true);
+                check(vr, Vr::UN, value, true);
+            }
+            for value in [
+                &b"GE  \x08\0\x80\0LO\x0A\0Larkspur W"[..],
+                b"GE\0Larkspur",
+                b"GE\x08\0",
+                b"\x01",
+                b"0123456789\x0B12345",
+                b"A\0\\B\0C",
+            ] {
+                check(vr, vr, value, false);
+                check(vr, Vr::UN, value, false);
+                check(vr, Vr::OB, value, false);
+            }
+            let has_lines = matches!(vr, Vr::ST | Vr::LT | Vr::UT);
+            check(vr, vr, b"one\r\ntwo\x0C\tthree", has_lines);
+        }
+        // A longer VR than that of PS3.6.
+        check(Vr::LO, Vr::UT, b"one\r\ntwo", true);
+    }
+
+    /// Whatever the fast path takes, the slow path takes too; and it takes what is usual.
+    #[test]
+    fn short_values_are_checked_as_long_ones() {
+        let alphabet = b"0179.-+: \\AEe^/\0\x08\x7F\xFF";
+        let vrs = [
+            Vr::DS,
+            Vr::IS,
+            Vr::TM,
+            Vr::DA,
+            Vr::DT,
+            Vr::AS,
+            Vr::UI,
+            Vr::CS,
+            Vr::LO,
+        ];
+        let mut seed = 1_u64;
+        for _ in 0..200_000 {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let mut bits = seed >> 8;
+            let len = 2 * (1 + bits % 6) as usize;
+            let value: Vec<u8> = std::iter::repeat_with(|| {
+                bits = bits.rotate_right(5);
+                // Digits more often than others.
+                alphabet[((bits % 64) as usize).saturating_sub(64 - alphabet.len())]
+            })
+            .take(len)
+            .collect();
+            for vr in vrs {
+                let slow = passes(check_for(STUDY_TIME, Some(vr), vr), &value);
+                let shown = String::from_utf8_lossy(&value);
+                assert!(slow || !in_brief(vr, &value), "{vr:?} {shown:?}");
+            }
+        }
+        for (vr, usual) in [
             (
                 Vr::DS,
-                [
+                &[
+                    "1.0 ",
+                    "120 ",
+                    "-1024 ",
+                    "12",
+                    "-180\\-180\\200 ",
+                    "40\\-600 ",
+                    "0.703125\\0.703125 ",
+                ][..],
+            ),
+            (Vr::IS, &["4 ", "500 ", "-1"]),
+            (Vr::TM, &["101530", "101801.5", "101712.25 "]),
+            (Vr::CS, &["CT", "HELICAL MODE", "ORIGINAL\\PRIMARY\\AXIAL"]),
+            (Vr::LO, &["Synthetic Imaging ", "SN", "none"]),
+            (Vr::UI, &["1.2.840.10008.5.1.4.1.1.2\0"]),
+        ] {
+            for value in usual {
+                assert!(in_brief(vr, value.as_bytes()), "{vr:?} {value:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn text_is_checked_across_pieces() {
+        for (pieces, expect) in [
+            ([&b"one"[..], b"two"], true),
+            ([b"one\0", b"\0 \0"], true),
+            ([b"one\0", b"\\two"], true),
+            ([b"one\0", b"two"], false),
+            ([b"one", b"\0two"], false),
+        ] {
+            let mut text = TextCheck::new(ValueCheck::Text);
+            let got = pieces.iter().all(|piece| text.passes(piece));
+            assert_eq!(got, expect, "{pieces:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_pass_and_what_cannot_be_read_as_one_does_not() {
+        for (vr, good, bad) in [
+            (
+                Vr::DS,
+                &[
                     "1.5\\-2.25e-3\\+0",
                     "nan\\-inf ",
                     "0.123456789012345678901234 ",
-                ],
+                    " 12 ",
+                    ".5",
+                    "-1.",
+                ][..],
+                &["1.2.3", "1 2", "-", ".", "1,5", "12:30"][..],
             ),
-            (Vr::IS, ["12 ", "-1\\2\\3", " 000000000000000123\0"]),
-            (Vr::TM, ["120000.123456", "12:30:00", "1000-1200 "]),
-            (Vr::DA, ["20240229", "2024.02.29", "20240101-20241231"]),
-            (Vr::DT, ["20240229120000.000000+0100", "2024", "\0\0"]),
-            (Vr::AS, ["045Y", "3m", "12 "]),
-            (Vr::UI, ["1.2.840.10008.1.2\0", "1.2\\1.3\0", ""]),
+            (
+                Vr::IS,
+                &["12 ", "-1\\2\\3", " 000000000000000123\0", "\\\\3", "1.0"],
+                &["1A", "1-2", "12345/6"],
+            ),
+            (
+                Vr::TM,
+                &[
+                    "120000.123456",
+                    "12:30:00",
+                    "1000-1200 ",
+                    "12",
+                    "-1200",
+                    "9:05",
+                    "101530.1234567890",
+                ],
+                &["555-1234567", "5551234567", "1.2.3", "10:18 AM", "-", "."],
+            ),
+            (
+                Vr::DA,
+                &[
+                    "20240229",
+                    "2024.02.29",
+                    "20240101-20241231",
+                    "2024",
+                    "20240101-",
+                ],
+                &["29.02.2024", "12345", "2024.2", "1.2.3.4"],
+            ),
+            (
+                Vr::DT,
+                &[
+                    "20240229120000.000000+0100",
+                    "2024",
+                    "\0\0",
+                    "2024.02.29",
+                    "2024-2025",
+                ],
+                &["NaN", "20240229 1200", "2024+1", "555-1234567"],
+            ),
+            (
+                Vr::AS,
+                &["045Y", "3m", "12 ", "75Y "],
+                &["0045Y", "Y", "45 Years", "4.5Y"],
+            ),
+            (
+                Vr::UI,
+                &["1.2.840.10008.1.2\0", "1.2\\1.3\0", "", "1.2 "],
+                &["1/2", "not.a.uid", "1-2"],
+            ),
         ] {
-            for value in values {
+            for value in good {
                 check(vr, vr, value.as_bytes(), true);
                 check(vr, Vr::LO, value.as_bytes(), true);
                 check(vr, Vr::UN, value.as_bytes(), true);
             }
-            for value in [
+            let text = [
                 "Doe^John",
+                "SMITH^ANN",
                 "12 Jane",
                 "1\\2\\3\\4\\5\\6\\7\\8\\9\\10 Smith\\11",
                 "M\u{fc}ller",
                 "1.2\0\x10\x0F1.2",
                 "123456789\x1b$)C",
-            ] {
+            ];
+            for value in bad.iter().chain(&text) {
                 check(vr, vr, value.as_bytes(), false);
                 check(vr, Vr::PN, value.as_bytes(), false);
                 check(vr, Vr::UN, value.as_bytes(), false);
@@ -235,24 +388,31 @@ mod tests {
     }
 
     #[test]
-    fn codes_pass_in_lower_case_but_not_if_long_or_binary() {
+    fn codes_pass_in_lower_case_but_sentences_do_not() {
         for vr in [Vr::CS, Vr::AE] {
+            let many = vec!["ABCDEFGH"; 20].join("\\");
             for value in [
                 "CT",
                 "ORIGINAL\\PRIMARY\\AXIAL\\CT_SOM5 SEQ",
                 "lower case",
                 "CT\0\0",
                 "a.b-c",
+                "ABDOM/RAD",
+                "-2",
+                "A_WORD_OF_A_VENDOR_LONGER_THAN_PS3.5_ALLOWS",
+                &many,
             ] {
                 check(vr, vr, value.as_bytes(), true);
             }
-            let long = ["A"; 65].concat();
-            let many = vec!["ABCDEFGH"; 20].join("\\");
-            check(vr, vr, many.as_bytes(), true);
+            let long = "A".repeat(65);
             for value in [
                 long.as_str(),
                 "CT\x10\0\x10\0\x08\0\0\0Doe^John",
                 "M\u{fc}ller",
+                "SMITH^ANN",
+                "CT BRAIN WO IVCON",
+                "AXIAL\\Upper abdomen, with contrast",
+                "\x7F",
             ] {
                 check(vr, vr, value.as_bytes(), false);
             }
@@ -269,16 +429,45 @@ mod tests {
     }
 
     #[test]
+    fn binary_values_are_whole_and_no_more_than_the_vm_allows() {
+        let (rows, increments, descriptor) = (
+            Tag(0x0028, 0x0010),
+            Tag(0x0028, 0x0009),
+            Tag(0x0028, 0x1101),
+        );
+        for (tag, known, wire, len, expect) in [
+            (rows, Some(Vr::US), Vr::US, 0, true),
+            (rows, Some(Vr::US), Vr::US, 2, true),
+            (rows, Some(Vr::US), Vr::US, 3, false),
+            (rows, Some(Vr::US), Vr::US, 4, false),
+            (rows, Some(Vr::US), Vr::UN, 2, true),
+            (rows, Some(Vr::US), Vr::UN, 1_026, false),
+            (rows, Some(Vr::US), Vr::UL, 4, true),
+            (rows, Some(Vr::US), Vr::UL, 2, false),
+            (rows, Some(Vr::US), Vr::OB, 4, true),
+            (descriptor, Some(Vr::US), Vr::SS, 6, true),
+            (descriptor, Some(Vr::US), Vr::SS, 2, true),
+            (descriptor, Some(Vr::US), Vr::US, 8, false),
+            (increments, Some(Vr::AT), Vr::AT, 400, true),
+            (increments, Some(Vr::AT), Vr::AT, 402, false),
+            (Tag(0x0028, 0x1201), Some(Vr::OW), Vr::OW, 512, true),
+            (Tag(0x0028, 0x1201), Some(Vr::OW), Vr::US, 512, true),
+            (Tag(0x0028, 0x1201), Some(Vr::OW), Vr::OW, 511, false),
+            (Tag(0x0009, 0x1010), None, Vr::FD, 80, true),
+            (Tag(0x0009, 0x1010), None, Vr::FD, 81, false),
+            (Tag(0x0009, 0x1010), None, Vr::UN, 81, true),
+        ] {
+            let got = passes(check_for(tag, known, wire), &vec![1; len]);
+            assert_eq!(got, expect, "{tag} {known:?} {wire:?} {len}");
+            let fits_in_brief = in_brief(wire, &vec![1; len]);
+            assert!(known != Some(wire) || got || !fits_in_brief, "{tag} {len}");
+        }
+    }
+
+    #[test]
     fn a_binary_value_with_a_text_vr_fails() {
         for (wire, value, expect) in [
-            (Vr::US, &b"Doe^John"[..], true),
-            (Vr::SS, b"Doe^John", true),
-            (Vr::UN, b"\x01\x02", true),
-            (Vr::UN, b"ab", true),
-            // Three floats of a phantom image, from an implicit data set that was made explicit.
-            (Vr::UN, b"q=J?}?U?d;_?", true),
-            (Vr::UN, b"Doe\x01John", true),
-            (Vr::LO, b"Doe^John", false),
+            (Vr::LO, &b"Doe^John"[..], false),
             (Vr::IS, b"512 ", true),
             (Vr::UT, b"ab", false),
         ] {
@@ -286,35 +475,39 @@ mod tests {
         }
     }
 
+    /// The VR in the object counts where PS3.6 has none.
     #[test]
-    fn text_and_unknown_elements_are_not_checked() {
-        check(Vr::LO, Vr::LO, b"Doe^John", true);
-        check(Vr::SH, Vr::UT, b"Doe^John", true);
-        assert_eq!(check_for(None, Vr::DS, 100), ValueCheck::Unchecked);
-        for (wire, len, expect) in [
-            (Vr::TM, 64, ValueCheck::Unchecked),
-            (Vr::TM, 65, ValueCheck::Number),
-            (Vr::PN, 2, ValueCheck::Number),
+    fn private_elements_are_checked_by_their_own_vr() {
+        let private = Tag(0x0009, 0x1010);
+        for (vr, value, expect) in [
+            (Vr::LO, &b"Doe^John"[..], true),
+            (Vr::LO, b"A\x08\0B", false),
+            (Vr::DS, b"Doe^John", false),
+            (Vr::CS, b"Doe^John", false),
+            (Vr::CS, b"lower", true),
+            (Vr::UN, b"A\x08\0B", true),
         ] {
-            assert_eq!(check_for(Some(Vr::TM), wire, len), expect, "{wire:?} {len}");
+            assert_eq!(
+                passes(check_for(private, None, vr), value),
+                expect,
+                "{vr:?} {value:?}"
+            );
         }
     }
 
     #[test]
     fn eight_bytes_at_a_time_are_checked_as_one_at_a_time() {
+        let is_uid = |byte: u8| byte.is_ascii_digit() || byte == b'.';
+        let in_words = |value: &[u8], marks: fn(u64) -> u64| all_words(value, marks);
         for byte in 0..=u8::MAX {
             for len in 1..20 {
                 for at in [0, len / 2, len - 1] {
                     let mut value = vec![b'7'; len];
                     value[at] = byte;
-                    let plain = byte >= b' ' && (byte < 0x40 || byte == b'\\');
-                    assert_eq!(
-                        is_plain(&value, BEYOND_DIGITS),
-                        plain,
-                        "{byte:#x} {at} {len}"
-                    );
-                    let ascii = (b' '..0x80).contains(&byte);
-                    assert_eq!(is_plain(&value, HIGH), ascii, "{byte:#x} {at} {len}");
+                    let case = format!("{byte:#x} {at} {len}");
+                    assert_eq!(in_words(&value, controls), byte >= b' ', "{case}");
+                    assert_eq!(in_words(&value, uncoded), is_code_character(byte), "{case}");
+                    assert_eq!(in_words(&value, beyond_uids), is_uid(byte), "{case}");
                 }
             }
         }

@@ -77,9 +77,8 @@ impl<I: Input> Walk<I> {
 
     /// Returns true if a value begins with the tag of an item, in either byte order, and has room for
     /// an item header. Never true for pixel data, which may begin with any bytes.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "called for every kept value")]
-    pub(crate) fn has_tag_of_item(&mut self, header: &Header) -> Result<bool, ScanError> {
+    #[inline]
+    fn has_tag_of_item(&mut self, header: &Header) -> Result<bool, ScanError> {
         if u64::from(header.len) < ITEM_HEADER || header.tag().0 == PIXEL_DATA.0 {
             return Ok(false);
         }

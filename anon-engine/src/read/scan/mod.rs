@@ -16,6 +16,7 @@ mod error;
 mod fragments;
 mod header;
 mod order;
+mod swallowed;
 #[cfg(test)]
 pub(crate) mod tests;
 mod unknown_vr;
@@ -497,6 +498,14 @@ impl<I: Input> Walk<I> {
         }
         let len = usize::try_from(header.len).unwrap_or(usize::MAX);
         self.bytes(header.value, len)
+    }
+
+    /// Returns at least `want` bytes from `at` on, or fewer if the input ends before.
+    #[inline]
+    pub(crate) fn window(&mut self, at: u64, want: usize) -> Result<&[u8], ScanError> {
+        self.input
+            .window(at, want)
+            .map_err(|failed| ScanError::input(failed, at))
     }
 
     #[inline]

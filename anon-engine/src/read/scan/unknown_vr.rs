@@ -126,7 +126,7 @@ impl<I: Input> Walk<I> {
     }
 
     /// Reads the header at an offset. It is empty if the data set or item ends before.
-    fn header_at(
+    pub(super) fn header_at(
         &mut self,
         at: u64,
         end: u64,

@@ -35,7 +35,7 @@ fn small_objects() -> Outcome<Vec<Vec<u8>>> {
                 .element(
                     Tag(0x0009, 0x1010),
                     "UN",
-                    enc.sequence(SEQUENCE, &[Vec::new()], Lengths::Defined),
+                    Enc::Implicit.item(&[], Lengths::Defined),
                 )
                 .element(PIXELS, "OW", [1, 2, 3, 4]);
             objects.push(object.part10(syntax));

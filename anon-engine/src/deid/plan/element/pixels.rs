@@ -58,6 +58,13 @@ impl<I: Input> Planner<'_, I> {
         }
     }
 
+    /// True if the value begins with all pixels of the image.
+    pub(super) fn has_whole_pixels(&self, header: &Header) -> bool {
+        let bytes = self.image_size.bytes(header.encoding);
+        let most = bytes.map(|bytes| *bytes.end());
+        self.depth == 0 && self.is_native && most.is_some_and(|most| u64::from(header.len) >= most)
+    }
+
     /// Keeps the first bytes of the pixel data.
     #[cold]
     fn keep_part(&mut self, header: &Header, len: u32) {

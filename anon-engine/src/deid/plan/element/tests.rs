@@ -95,7 +95,14 @@ proptest! {
 #[test]
 fn ordinary_elements_are_kept_on_the_fast_path() {
     let value = |tag: u8, vr: &[u8; 2]| [&[8, 0, tag, 0], &vr[..], &[2, 0, b'1', b'2']].concat();
-    let bytes = [value(0x60, b"CS"), value(0x70, b"LO"), value(0x80, b"LO")].concat();
+    // The last one has no eight bytes from its value on.
+    let bytes = [
+        value(0x60, b"CS"),
+        value(0x70, b"LO"),
+        value(0x80, b"LO"),
+        value(0x81, b"ST"),
+    ]
+    .concat();
     planned(&bytes, Encoding::ExplicitLe, Encoding::ExplicitLe, true);
     let policy = policy();
     let walk = Walk::new(BytesInput(&bytes), 0, Encoding::ExplicitLe, &policy.limits);
@@ -111,7 +118,8 @@ fn ordinary_elements_are_kept_on_the_fast_path() {
 /// The fast path does not check the memory budget, so it must not allocate.
 #[test]
 fn the_fast_path_does_not_allocate() {
-    let bytes = [8, 0, 0x60, 0, b'C', b'S', 2, 0, b'C', b'T'];
+    let element = [8, 0, 0x60, 0, b'C', b'S', 2, 0, b'C', b'T'];
+    let bytes = [element, [8, 0, 0x64, 0, b'C', b'S', 2, 0, b'D', b'V']].concat();
     planned(&bytes, Encoding::ExplicitLe, Encoding::ExplicitLe, true);
     let policy = policy();
     let walk = Walk::new(BytesInput(&bytes), 0, Encoding::ExplicitLe, &policy.limits);
@@ -119,7 +127,9 @@ fn the_fast_path_does_not_allocate() {
     planner.walk.detect_encoding().expect("an encoding");
     let mut header = Header::NONE;
     assert!(planner.walk.next_simple(&mut header));
-    planner.template.pieces = Vec::new();
+    let pieces = std::mem::take(&mut planner.template.pieces);
     assert!(!planner.keep_simple(&header));
     assert_eq!(planner.template.pieces, []);
+    planner.template.pieces = pieces;
+    assert!(planner.keep_simple(&header));
 }

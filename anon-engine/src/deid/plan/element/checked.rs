@@ -1,0 +1,88 @@
+//! Checks the values that the rules keep ([`value_check`]).
+
+use anon_model::RemarkReason;
+
+use super::{Planner, value_vr};
+use crate::deid::plan::value_check::{self, TextCheck, ValueCheck};
+use crate::read::input::Input;
+use crate::read::scan::{Header, PIXEL_DATA, ScanError};
+
+/// Bytes of a kept value that are checked at once.
+const PIECE: u32 = 32 << 10;
+
+impl<I: Input> Planner<'_, I> {
+    /// True if a value of defined length can be what its VR says.
+    pub(super) fn passes(&mut self, header: &Header, check: ValueCheck) -> Result<bool, ScanError> {
+        match check {
+            ValueCheck::Binary { unit, most } => self.passes_binary(header, unit, most),
+            ValueCheck::Text | ValueCheck::Lines => self.passes_text(header, check),
+            _ if header.len <= PIECE => {
+                let value = self.walk.bytes(header.value, header.len as usize)?;
+                Ok(value_check::passes(check, value))
+            }
+            _ => self.passes_long(header, check),
+        }
+    }
+
+    /// Length, and no elements in the value. Pixel data of the length that it should have is
+    /// not searched, nor is what is behind the last pixel, which is left out.
+    fn passes_binary(&mut self, header: &Header, unit: u32, most: u32) -> Result<bool, ScanError> {
+        if header.tag().0 == PIXEL_DATA.0 {
+            return Ok(self.has_whole_pixels(header) || !self.walk.holds_elements(header)?);
+        }
+        let is_whole = header.len.is_multiple_of(unit) && header.len <= most;
+        Ok(is_whole && (header.len <= unit || !self.walk.holds_elements(header)?))
+    }
+
+    fn passes_text(&mut self, header: &Header, check: ValueCheck) -> Result<bool, ScanError> {
+        let mut text = TextCheck::new(check);
+        let (mut at, end) = (header.value, header.end());
+        while at < end {
+            let step = (end - at).min(PIECE.into());
+            let piece = self.walk.bytes(at, usize::try_from(step).unwrap_or(0))?;
+            if !text.passes(piece) {
+                return Ok(false);
+            }
+            at += step;
+        }
+        Ok(true)
+    }
+
+    /// Value by value: a piece ends before a backslash.
+    #[cold]
+    fn passes_long(&mut self, header: &Header, check: ValueCheck) -> Result<bool, ScanError> {
+        let (mut at, end) = (header.value, header.end());
+        while end - at > u64::from(PIECE) {
+            let piece = self.walk.bytes(at, PIECE as usize)?;
+            let Some(cut) = piece.iter().rposition(|byte| *byte == b'\\') else {
+                return Ok(false);
+            };
+            if !value_check::passes(check, piece.get(..cut).unwrap_or_default()) {
+                return Ok(false);
+            }
+            at += cut as u64 + 1;
+        }
+        let rest = usize::try_from(end - at).unwrap_or(0);
+        Ok(value_check::passes(check, self.walk.bytes(at, rest)?))
+    }
+
+    /// In the place of a kept value that could be anything. Refuses a value that holds other elements:
+    /// its length is wrong, so what follows it may be wrong too.
+    #[cold]
+    pub(super) fn keep_nothing(
+        &mut self,
+        header: &Header,
+        check: ValueCheck,
+    ) -> Result<(), ScanError> {
+        let problem = if self.walk.holds_elements(header)? {
+            "the object is damaged: a value holds other elements, so its length is wrong"
+        } else if check == ValueCheck::BinaryAsText {
+            "text where the dictionary says a binary value"
+        } else {
+            self.remarks.add(RemarkReason::NotOfItsVr, header.number);
+            self.walk.skip(header)?;
+            return self.emit(header, value_vr(header), b"");
+        };
+        Err(ScanError::new(problem, Some(header.tag()), header.at))
+    }
+}
