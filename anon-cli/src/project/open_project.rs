@@ -1,5 +1,6 @@
 //! Opens a project: builds the engine from settings, rules, lookup store, store and quarantine.
 
+use std::collections::BTreeSet;
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +14,7 @@ use anon_engine::{
     DirectoryQuarantine, DirectoryStore, Durability, Engine, Event, Kept, Observer, Policy, Spool,
     Store, recover,
 };
-use anon_model::settings::{self as model, QuarantineFiles};
+use anon_model::settings::{self as model, QuarantineFiles, Selection};
 use anon_model::{
     DiskOptions, DiskStore, Identity, LookupStore, MemoryStore, OpenError, ProjectSettings,
     RulesHistory, RulesRecord, Secret, Transactions as _,
@@ -353,6 +354,10 @@ pub(crate) fn policy(
     secret: Option<&Secret>,
 ) -> anyhow::Result<Policy> {
     let classes = settings.accepted_classes().into_iter().collect();
+    let syntaxes = match &settings.transfer_syntaxes {
+        Selection::All => BTreeSet::new(),
+        Selection::These(these) => these.iter().map(|uid| uid.as_str().to_owned()).collect(),
+    };
     let dates = match (settings.dates, secret) {
         (model::DateScheme::V17, _) => Dates::V17,
         (model::DateScheme::Keyed, Some(secret)) => Dates::Keyed(*secret.expose()),
@@ -364,6 +369,7 @@ pub(crate) fn policy(
     };
     let policy = Policy::new(rules, settings.site_id.as_str(), &*settings.name)
         .with_storage_classes(StorageClasses::Only(classes))
+        .with_transfer_syntaxes(syntaxes)
         .with_dates(dates)
         .with_study_conflict(settings.study_patient_conflict)
         .with_burned_in(settings.burned_in)

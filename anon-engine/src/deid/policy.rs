@@ -73,6 +73,8 @@ pub struct Policy {
     pub study_conflict: StudyConflict,
     /// The accepted SOP classes.
     pub storage_classes: StorageClasses,
+    /// Transfer syntaxes of vendors that an output may have, beside those of PS3.6.
+    pub transfer_syntaxes: BTreeSet<String>,
     /// What is done with an object that is not encoded as PS3.5 requires, and can be mended.
     pub strictness: Strictness,
     /// How dates move.
@@ -98,6 +100,7 @@ impl Policy {
             patient_key: PatientKey::Id,
             study_conflict: StudyConflict::default(),
             storage_classes: StorageClasses::All,
+            transfer_syntaxes: BTreeSet::new(),
             strictness: Strictness::Tolerant,
             dates: Dates::default(),
             limits: Limits::default(),
@@ -143,6 +146,14 @@ impl Policy {
     #[must_use]
     pub fn with_storage_classes(mut self, classes: StorageClasses) -> Self {
         self.storage_classes = classes;
+        self
+    }
+
+    /// Sets the transfer syntaxes of vendors that an output may have. Others than these and those of
+    /// PS3.6 are refused: an output names its transfer syntax, and any UID of the source could be one.
+    #[must_use]
+    pub fn with_transfer_syntaxes(mut self, syntaxes: BTreeSet<String>) -> Self {
+        self.transfer_syntaxes = syntaxes;
         self
     }
 

@@ -1,5 +1,6 @@
 //! File meta information (PS3.10 section 7.1): reads it from the source, writes it to the output.
 
+use anon_model::modality::transfer_syntaxes;
 use dicom_core::Tag;
 
 use crate::limits::Limits;
@@ -48,7 +49,7 @@ const DEFLATED_FRAMES: &str = "1.2.840.10008.1.2.8.1";
 
 const MEDIA_STORAGE_SOP_CLASS: Tag = Tag(0x0002, 0x0002);
 const MEDIA_STORAGE_SOP_INSTANCE: Tag = Tag(0x0002, 0x0003);
-const TRANSFER_SYNTAX: Tag = Tag(0x0002, 0x0010);
+pub(crate) const TRANSFER_SYNTAX: Tag = Tag(0x0002, 0x0010);
 const PREAMBLE: usize = 128;
 const MAGIC: &[u8] = b"DICM";
 /// A UI value has at most 64 characters (PS3.5 section 9.1). Longer ones are read too, because some
@@ -105,6 +106,14 @@ impl TransferSyntax {
             encoding,
             deflated: DEFLATED.contains(&uid),
         })
+    }
+
+    /// Returns true if PS3.6 lists it, or if it is one of a vendor that this crate reads.
+    pub(crate) fn is_known(&self) -> bool {
+        let uid = self.uid.as_str();
+        matches!(uid, GE_PRIVATE_IMPLICIT | PAPYRUS_3_IMPLICIT)
+            || self.is_native()
+            || transfer_syntaxes().any(|(known, _)| known == uid)
     }
 
     /// Returns the uncompressed transfer syntax of an encoding (PS3.5 sections A.1 to A.3).

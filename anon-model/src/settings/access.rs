@@ -139,17 +139,31 @@ impl ProjectSettings {
         Ok(node.or_insert_with(Node::defaults))
     }
 
-    /// Adds items to a list: names or UIDs. Those that it holds already are ignored.
+    /// Adds items to a list: names or UIDs. Those that it holds already are ignored. Adding one of a
+    /// vendor to all transfer syntaxes makes a list of all of PS3.6 and that one.
     ///
     /// # Errors
     /// [`Problem`]. Nothing is changed then.
     pub fn add(&mut self, key: &str, items: &[String]) -> Result<(), Problem> {
         let Some(current) = self.list(key)? else {
-            // `all` includes each of them. They are only checked.
-            return self.clone().set(key, &Value::List(items.to_vec()));
+            return self.add_to_all(key, items);
         };
         let items = current.into_iter().chain(items.iter().cloned());
         self.set(key, &Value::List(items.collect()))
+    }
+
+    /// Checks the items. `all` includes each of them, except transfer syntaxes of vendors.
+    fn add_to_all(&mut self, key: &str, items: &[String]) -> Result<(), Problem> {
+        let mut copy = self.clone();
+        copy.set(key, &Value::List(items.to_vec()))?;
+        let added = copy.list(key)?.unwrap_or_default();
+        let is_listed = |uid: &String| TRANSFER_SYNTAXES.iter().any(|(listed, _)| listed == uid);
+        if key != "transfer_syntaxes" || added.iter().all(is_listed) {
+            return Ok(());
+        }
+        let all = TRANSFER_SYNTAXES.iter().map(|(uid, _)| (*uid).to_owned());
+        let others = added.iter().filter(|uid| !is_listed(uid)).cloned();
+        self.set(key, &Value::List(all.chain(others).collect()))
     }
 
     /// Removes items from a list: names or UIDs. Those that it does not hold are ignored. Removing

@@ -183,9 +183,9 @@ settings! {
         /// those that are added, start it again.
         "storage_classes" storage_classes: Vec<Uid> = "", list(storage_class),
             "names or UIDs of storage SOP classes", Restart [removed: NextAssociation];
-        /// Transfer syntaxes accepted by the SCP; imported files are not restricted. A running
-        /// `anon serve` refuses those that are removed from the next association on; for those that
-        /// are added, start it again.
+        /// Transfer syntaxes accepted by the SCP. Imported files may have any of PS3.6, and those of
+        /// vendors that are named here. A running `anon serve` refuses those that are removed from
+        /// the next association on; for those that are added, start it again.
         "transfer_syntaxes" transfer_syntaxes: Selection<Uid> = "all",
             list_or_all(transfer_syntax), "names or UIDs of transfer syntaxes, or all",
             Restart [removed: NextAssociation];

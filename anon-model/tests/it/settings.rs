@@ -380,6 +380,24 @@ fn files_without_valid_settings_are_refused() {
 /// Regression of V17 (spec/rsna-v17.md 10.2, 19): it lost added storage classes when it opened a
 /// project.
 #[test]
+fn a_transfer_syntax_of_a_vendor_can_be_added_to_all() {
+    let (mut settings, key) = (settings(), "transfer_syntaxes");
+    settings
+        .add(key, &["RLE Lossless".to_owned()])
+        .expect("all holds it");
+    let all = Value::Text("all".to_owned());
+    assert_eq!(settings.get(key), Ok(Some(all)));
+    settings
+        .add(key, &["1.2.3.4.999".to_owned()])
+        .expect("a vendor's");
+    let Ok(Some(Value::List(list))) = settings.get(key) else {
+        panic!("not a list");
+    };
+    assert_eq!(list.len(), transfer_syntaxes().count() + 1);
+    assert!(list.contains(&"1.2.3.4.999".to_owned()));
+}
+
+#[test]
 fn f19_added_storage_classes_are_kept() {
     let mut settings = settings();
     let key = "storage_classes";

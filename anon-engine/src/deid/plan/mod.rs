@@ -189,6 +189,7 @@ fn plan_data_set<'a, I: Input>(
         let reason = "the data set is not encoded in the transfer syntax that it declares";
         Refusal::new(Category::DicomReadError, reason)
     })?;
+    check_syntax(policy, &syntax)?;
     let mut planner = Planner::new(policy, walk, found);
     planner.is_native = syntax.is_native();
     if let Err(error) = planner.run() {
@@ -233,6 +234,18 @@ fn plan_data_set<'a, I: Input>(
         warnings: identified.warnings,
         remarks,
     })
+}
+
+/// Refuses a transfer syntax that neither PS3.6 lists nor the settings name.
+fn check_syntax(policy: &Policy, syntax: &TransferSyntax) -> Result<(), Refusal> {
+    if syntax.is_known() || policy.transfer_syntaxes.contains(&syntax.uid) {
+        return Ok(());
+    }
+    let reason = "PS3.6 does not list the transfer syntax (0002,0010); if it is one of a vendor, add \
+                  its UID to transfer_syntaxes";
+    let mut refusal = Refusal::new(Category::DicomReadError, reason);
+    refusal.tag = Some(file_meta::TRANSFER_SYNTAX);
+    Err(refusal)
 }
 
 /// Checks what the walk found, and identifies the object.

@@ -13,7 +13,8 @@
 //! ```text
 //! VR in PS3.6      VR in the object  the check                                    if it fails
 //! text             text, UN          no control characters; ESC is one of the     emptied
-//!                                    character set, and ST, LT and UT have lines
+//!                                    character set, and ST, LT and UT have lines;
+//!                                    no UID, which would be an original
 //! number, date, …  any               can be read as one                           emptied
 //! code (CS, AE)    the same          16 characters, or one word of up to 64       emptied
 //! code (CS, AE)    another           16 capitals, digits, SPACE, underscore       emptied
@@ -30,9 +31,9 @@ mod short;
 
 use dicom_core::Tag;
 
-use self::forms::{is_code, is_decimal, is_number, is_strict_code};
+use self::forms::{is_code, is_decimal, is_foreign_uid, is_number, is_strict_code};
 pub(super) use self::short::{SHORT_BYTES, passes_short};
-use self::short::{all_words, controls};
+use self::short::{all_words, are_plain_decimals, controls};
 use crate::read::dictionary::{CharacterClass, Vr};
 use crate::read::multiplicity;
 use crate::read::uid::trim;
@@ -92,7 +93,11 @@ fn has_lines(vr: Vr) -> bool {
 /// Returns true if a whole value passes the check.
 pub(super) fn passes(check: ValueCheck, value: &[u8]) -> bool {
     match check {
-        ValueCheck::Text | ValueCheck::Lines => TextCheck::new(check).passes(value),
+        ValueCheck::Text | ValueCheck::Lines => {
+            TextCheck::new(check).passes(value) && !names_uid(value)
+        }
+        // Contours are megabytes of decimal strings.
+        ValueCheck::Number(Vr::DS | Vr::IS) if are_plain_decimals(value) => true,
         ValueCheck::Number(vr) => all_values(value, |one| is_number(vr, one)),
         ValueCheck::Code => all_values(value, is_code),
         ValueCheck::StrictCode => all_values(value, is_strict_code),
@@ -102,6 +107,11 @@ pub(super) fn passes(check: ValueCheck, value: &[u8]) -> bool {
         }
         ValueCheck::BinaryAsText => all_values(value, is_decimal),
     }
+}
+
+/// Returns true if one of several values is a UID that can be an original.
+pub(super) fn names_uid(value: &[u8]) -> bool {
+    !all_values(value, |one| !is_foreign_uid(one))
 }
 
 /// Checks each value of several (PS3.5 section 6.4) without SPACE and NUL around it.
@@ -282,6 +292,41 @@ mod tests {
                 assert!(in_brief(vr, value.as_bytes()), "{vr:?} {value:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_uid_is_no_text_code_or_number() {
+        let original = "1.2.826.0.1.3680043.8.498.77";
+        let among = format!("version 2\\{original}");
+        for vr in [
+            Vr::LO,
+            Vr::SH,
+            Vr::LT,
+            Vr::UC,
+            Vr::CS,
+            Vr::AE,
+            Vr::DS,
+            Vr::TM,
+            Vr::DA,
+        ] {
+            for value in [
+                original,
+                &among,
+                "2.25.329800735698586629295641978511506172918 ",
+            ] {
+                check(vr, vr, value.as_bytes(), false);
+            }
+        }
+        for value in [
+            "1.2.840.10008.5.1.4.1.1.2",
+            "172.16.193.2",
+            "51.80.108.010",
+            "2.6.3\\2.6.3.6 ",
+            "1.2.826.0.1 of a program",
+        ] {
+            check(Vr::LO, Vr::LO, value.as_bytes(), true);
+        }
+        check(Vr::UI, Vr::UI, original.as_bytes(), true);
     }
 
     #[test]

@@ -141,8 +141,44 @@ fn native_pixels_in_a_compressed_syntax_are_refused() -> Outcome {
         "1.2.840.10008.1.2.4.94",
         "1.2.840.10008.1.2.4.204",
     ] {
+        let policy = policy
+            .clone()
+            .with_transfer_syntaxes([syntax.to_owned()].into());
         for object in native(Enc::Explicit) {
             run(&policy, &object.part10(syntax))?;
+        }
+    }
+    Ok(())
+}
+
+/// An output names its transfer syntax: a UID of the source in its place would be kept.
+#[test]
+fn a_transfer_syntax_that_ps3_6_does_not_list_is_refused_unless_the_settings_name_it() -> Outcome {
+    let object = Object::new(Enc::Explicit);
+    for syntax in [
+        "1.2.3.4.999",
+        // The Study Instance UID.
+        "1.2.3",
+        "1.2.840.10008.5.1.4.1.1.2",
+        "1.2.840.10008.1.2.1.7",
+    ] {
+        let policy = Table::new().policy();
+        for refusal in [
+            run(&policy, &object.part10(syntax)),
+            run_as(&policy, &object.data_set(), Some(syntax)),
+        ] {
+            let refusal = refusal.expect_err(syntax);
+            assert_eq!(refusal.category, Category::DicomReadError, "{syntax}");
+            assert_eq!(refusal.tag, Some(Tag(2, 0x10)), "{syntax}");
+            assert!(!refusal.reason.contains(syntax), "{refusal}");
+        }
+        let named = policy.with_transfer_syntaxes([syntax.to_owned()].into());
+        let output = run(&named, &object.part10(syntax))?;
+        assert!(holds(&output, syntax.as_bytes()), "{syntax}");
+    }
+    for (syntax, _) in anon_model::modality::transfer_syntaxes() {
+        if let Err(refusal) = run(&Table::new().policy(), &object.part10(syntax)) {
+            assert_ne!(refusal.tag, Some(Tag(2, 0x10)), "{syntax}");
         }
     }
     Ok(())

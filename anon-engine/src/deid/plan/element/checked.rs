@@ -24,14 +24,17 @@ impl<I: Input> Planner<'_, I> {
         }
     }
 
-    /// Length, and no elements in the value. Pixel data of the length that it should have is
+    /// Length, and no elements or UIDs in the value. Pixel data of the length that it should have is
     /// not searched, nor is what is behind the last pixel, which is left out.
     fn passes_binary(&mut self, header: &Header, unit: u32, most: u32) -> Result<bool, ScanError> {
         if header.tag().0 == PIXEL_DATA.0 {
             return Ok(self.has_whole_pixels(header) || !self.walk.holds_elements(header)?);
         }
         let is_whole = header.len.is_multiple_of(unit) && header.len <= most;
-        Ok(is_whole && (header.len <= unit || !self.walk.holds_elements(header)?))
+        if !is_whole || (unit == 1 && self.names_uid(header)?) {
+            return Ok(false);
+        }
+        Ok(header.len <= unit || !self.walk.holds_elements(header)?)
     }
 
     fn passes_text(&mut self, header: &Header, check: ValueCheck) -> Result<bool, ScanError> {
@@ -45,7 +48,16 @@ impl<I: Input> Planner<'_, I> {
             }
             at += step;
         }
-        Ok(true)
+        Ok(!self.names_uid(header)?)
+    }
+
+    /// True if a value of usual length has a UID that can be an original.
+    fn names_uid(&mut self, header: &Header) -> Result<bool, ScanError> {
+        if header.len > PIECE {
+            return Ok(false);
+        }
+        let value = self.walk.bytes(header.value, header.len as usize)?;
+        Ok(value_check::names_uid(value))
     }
 
     /// Value by value: a piece ends before a backslash.

@@ -3,7 +3,7 @@
 use super::short::are_plain_decimals;
 use crate::deid::eval::date;
 use crate::read::dictionary::Vr;
-use crate::read::uid::trim;
+use crate::read::uid::{self, trim};
 
 /// Most bytes of one code without blanks. PS3.5 section 6.2 allows 16; real files have more.
 const MAX_WORD: usize = 64;
@@ -116,7 +116,7 @@ fn is_age(one: &[u8]) -> bool {
 /// Returns true for a code: a few characters, or one word. A sentence is none.
 pub(super) fn is_code(one: &[u8]) -> bool {
     let is_short = one.len() <= MAX_CODE || (one.len() <= MAX_WORD && !one.contains(&b' '));
-    is_short && one.iter().all(|byte| is_code_character(*byte))
+    is_short && one.iter().all(|byte| is_code_character(*byte)) && !is_foreign_uid(one)
 }
 
 /// Returns true for a visible character other than `^`, which separates the parts of a name (PS3.5
@@ -130,4 +130,14 @@ pub(super) fn is_strict_code(one: &[u8]) -> bool {
     let fits =
         |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || b" _".contains(byte);
     one.len() <= MAX_CODE && one.iter().all(fits)
+}
+
+/// Returns true for a UID that is none of the standard: it can be an original. Shorter ones can be the
+/// version of a program.
+pub(super) fn is_foreign_uid(one: &[u8]) -> bool {
+    const ROOTS: [&[u8]; 4] = [b"1.2.", b"1.3.", b"2.16.", b"2.25."];
+    one.len() > MAX_CODE
+        && ROOTS.iter().any(|root| one.starts_with(root))
+        && uid::is_well_formed(one)
+        && !uid::is_standard(one)
 }

@@ -7,7 +7,7 @@ use crate::read::dictionary::Vr;
 pub(in crate::deid::plan) const SHORT_BYTES: u32 = 64;
 
 /// Checks a short value whose VR is that of PS3.6: the first `len` bytes of `window`. Where this says
-/// true, [`passes`] does too. False if the window has no eight bytes.
+/// true, [`passes`](super::passes) does too. False if the window has no eight bytes.
 #[inline]
 pub(in crate::deid::plan) fn passes_short(vr: Vr, window: &[u8], len: usize) -> bool {
     let Some(first) = window.first_chunk::<8>() else {
@@ -91,7 +91,12 @@ fn passes_words(shape: Shape, window: &[u8], len: usize) -> bool {
         return false;
     };
     match shape {
-        Shape::Text => all_words(value, controls),
+        Shape::Text if len <= MAX_CODE => all_words(value, controls),
+        // It may be a UID, or name one.
+        Shape::Text => {
+            !matches!(value, [b'0'..=b'2' | b' ', ..])
+                && all_words(value, |word| controls(word) | equal(word, b'\\'))
+        }
         Shape::Code => all_words(value, uncoded) && are_short(value),
         Shape::Decimal => are_plain_decimals(value),
         Shape::Time => match value {
@@ -196,20 +201,25 @@ pub(super) fn controls(word: u64) -> u64 {
     word.wrapping_sub(0x20 * ONES) & !word
 }
 
+/// Marks this byte. A mark above a marked byte can be wrong.
+#[inline]
+fn equal(word: u64, byte: u8) -> u64 {
+    let difference = word ^ (u64::from(byte) * ONES);
+    difference.wrapping_sub(ONES) & !difference
+}
+
 /// Marks bytes that no code has. A mark above a marked byte can be wrong.
 #[inline]
 pub(super) fn uncoded(word: u64) -> u64 {
-    let caret = word ^ (u64::from(b'^') * ONES);
-    word | word.wrapping_add(ONES) | controls(word) | caret.wrapping_sub(ONES) & !caret
+    word | word.wrapping_add(ONES) | controls(word) | equal(word, b'^')
 }
 
 /// Marks bytes other than digits and points. A mark above a marked byte can be wrong.
 #[inline]
 pub(super) fn beyond_uids(word: u64) -> u64 {
-    let slash = word ^ (u64::from(b'/') * ONES);
     word | word.wrapping_add(0x46 * ONES)
         | word.wrapping_sub(u64::from(b'.') * ONES)
-        | slash.wrapping_sub(ONES) & !slash
+        | equal(word, b'/')
 }
 
 /// Returns true for decimal numbers in digits, with a sign, a point and a padding SPACE behind the last
