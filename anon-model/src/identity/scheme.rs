@@ -182,8 +182,8 @@ impl Identity {
         }
     }
 
-    /// Returns the number in a pseudonym that [`Identity::numbered`] makes.
-    pub(crate) fn number(&self, space: Space, pseudonym: &str) -> Option<u64> {
+    /// Returns the number that a pseudonym was made of. `None` if it was not made of a number.
+    pub fn number(&self, space: Space, pseudonym: &str) -> Option<u64> {
         let digits = match space {
             Space::Patient => pseudonym
                 .strip_prefix(self.site.as_str())?

@@ -12,6 +12,8 @@ mod clashes;
 pub(crate) mod delete;
 mod error;
 pub(crate) mod pending;
+#[cfg(feature = "disk")]
+mod position;
 mod query;
 pub(crate) mod records;
 mod reservations;

@@ -19,6 +19,9 @@ pub(crate) struct Batch {
     /// The id of each pair, the key of its original, and that of its pseudonym if it has one. The
     /// tables remember the number or the pseudonym for ever, and nothing of the original.
     pub(crate) removed_pairs: Vec<(PairId, Key, Option<Key>)>,
+    /// The first and the last id of numbers that are never given. They count as deleted.
+    #[cfg(feature = "disk")]
+    pub(crate) skipped: Vec<(PairId, PairId)>,
     pub(crate) patients: BTreeMap<PairId, Option<PatientRecord>>,
     pub(crate) studies: BTreeMap<PairId, Option<StudyRecord>>,
     /// (patient, first seen) → study.

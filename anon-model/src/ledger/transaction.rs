@@ -23,7 +23,7 @@ pub(super) struct Transaction<S> {
 
 impl<T: Tables> Ledger<T> {
     /// Writes a batch. Other threads can assign pseudonyms meanwhile.
-    fn write<R>(
+    pub(super) fn write<R>(
         &self,
         edit: impl FnOnce(&mut BatchBuilder<T::Snapshot>) -> Result<R, BackendError>,
         then: impl FnOnce(&mut LedgerState<T::Snapshot>, &R),

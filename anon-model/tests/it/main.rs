@@ -17,6 +17,8 @@ mod disk;
 #[cfg(all(feature = "conformance", feature = "disk", feature = "java-index"))]
 mod java_index;
 #[cfg(feature = "disk")]
+mod position;
+#[cfg(feature = "disk")]
 mod schemes;
 mod settings;
 #[cfg(all(feature = "conformance", feature = "disk"))]

@@ -69,14 +69,20 @@
 //! is no reserve on systems that do not report free space. If the disk fills up nevertheless, the
 //! store stops; the file is intact and must be opened again.
 //!
+//! A file alone cannot show that it is an older copy. A [`StoreMark`], kept elsewhere, can: it has the
+//! id of the store, a group that the store has committed, and ceilings that no number exceeds
+//! ([`NumberGuard`]).
+//!
 //! [`Remedy::Retry`]: crate::Remedy::Retry
 
 mod codec;
 mod format_3;
 mod free_space;
+pub mod mark;
 mod migrate;
 mod pair_runs;
 mod platform;
+mod position;
 mod recent_ids;
 mod relaxed_backend;
 mod schema;
@@ -98,6 +104,9 @@ use crate::stores::delegate::delegate;
 use crate::stores::disk::relaxed_backend::RelaxedBackend;
 use crate::stores::disk::tables::{DiskTables, Handle};
 use crate::{BackendError, Identity, IdentityMismatch};
+
+pub use self::mark::{MarkError, StoreMark, StoreMismatch};
+pub use self::position::{NumberGuard, Numbers, Position, StoreId};
 
 /// The options of a [`DiskStore`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -261,6 +270,8 @@ from_redb!(
 /// ```
 pub struct DiskStore {
     ledger: Ledger<DiskTables>,
+    /// The file, if commits do not wait for the disk.
+    unsynced: Option<File>,
 }
 
 impl DiskStore {
@@ -275,13 +286,19 @@ impl DiskStore {
         let file = open_file(path)?;
         let mut builder = options.builder();
         builder.set_concurrency_mode(ConcurrencyMode::SingleWriter);
+        // The same handle as the database's: closing another one could release its lock.
+        let unsynced = match options.durability {
+            Durability::Full => None,
+            Durability::Relaxed => Some(file.try_clone().map_err(OpenError::Io)?),
+        };
         let backend = FileBackend::new(file)?;
         let database = match options.durability {
             Durability::Full => builder.create_with_backend(backend)?,
             Durability::Relaxed => builder.create_with_backend(RelaxedBackend(backend))?,
         };
         let path = std::path::absolute(path).map_err(OpenError::Io)?;
-        Self::with_database(database, Some(path), identity, options)
+        let store = Self::with_database(database, Some(path), identity, options)?;
+        Ok(Self { unsynced, ..store })
     }
 
     /// Opens a store on the caller's storage, for simulations. The caller must exclude other
@@ -312,7 +329,10 @@ impl DiskStore {
         migrate::migrate(&database, schema::prepare)?;
         let tables = DiskTables::new(Handle::Write(database), options.index_lag)?.at(path);
         let ledger = Ledger::open(tables, identity, Access::Write)?;
-        Ok(Self { ledger })
+        Ok(Self {
+            ledger,
+            unsynced: None,
+        })
     }
 
     /// Opens a store for reading, also while another process writes it. Each call reads the last
@@ -345,7 +365,10 @@ impl DiskStore {
         }
         let tables = DiskTables::new(Handle::Read(database), options.index_lag)?;
         let ledger = Ledger::open(tables, identity, Access::Read)?;
-        Ok(Self { ledger })
+        Ok(Self {
+            ledger,
+            unsynced: None,
+        })
     }
 
     /// Returns the identity that the pseudonyms are made with.

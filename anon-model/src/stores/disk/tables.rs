@@ -1,7 +1,7 @@
 //! [`DiskTables`]: the tables of a ledger in redb.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use redb::{Database, ReadOnlyDatabase, ReadableDatabase, WriteTransaction};
 
@@ -11,6 +11,7 @@ use crate::ledger::records::{Key, PairId};
 use crate::ledger::tables::{Batch, Tables};
 use crate::stores::disk::OpenError;
 use crate::stores::disk::free_space::FreeSpace;
+use crate::stores::disk::position::{self, NumberGuard};
 use crate::stores::disk::recent_ids::{
     HighestNumbers, RecentIds, SharedIds, highest_of, read_recent,
 };
@@ -33,6 +34,8 @@ pub(crate) struct DiskTables {
     index_lag: usize,
     /// The space on the disk that holds the file. `None` if there is no file.
     free_space: Option<FreeSpace>,
+    /// Decides how high the numbers may rise.
+    guard: OnceLock<Arc<dyn NumberGuard>>,
 }
 
 impl DiskTables {
@@ -61,6 +64,7 @@ impl DiskTables {
             cache: Arc::default(),
             index_lag,
             free_space: None,
+            guard: OnceLock::new(),
         })
     }
 
@@ -68,6 +72,12 @@ impl DiskTables {
     pub(super) fn at(mut self, path: Option<PathBuf>) -> Self {
         self.free_space = path.map(FreeSpace::new);
         self
+    }
+
+    /// Sets the guard of the numbers, unless there is one.
+    pub(super) fn set_guard(&self, guard: Arc<dyn NumberGuard>) {
+        // The first one stays.
+        let _ = self.guard.set(guard);
     }
 
     /// Writes a batch; with it the recent ids, if more than `index_lag` wait.
@@ -152,6 +162,9 @@ impl Tables for DiskTables {
         };
         if batch.instances.values().any(Option::is_some) {
             self.ready(0)?;
+        }
+        if let Some(guard) = self.guard.get() {
+            position::admit(&**guard, batch.meta.numbered)?;
         }
         let mut write = database.begin_write().map_err(redb_error)?;
         // Saves the allocator's state, so that opening is fast even after a crash.

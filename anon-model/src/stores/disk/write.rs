@@ -23,6 +23,12 @@ pub(super) fn write_batch(
     highest: HighestNumbers,
 ) -> Result<(), BackendError> {
     write_pending(write, batch, highest)?;
+    let skipped = batch.skipped.iter();
+    write_plain(
+        write,
+        DELETED,
+        skipped.map(|(first, last)| (first.0, Some(last.0))),
+    )?;
     write_rows(write, PATIENTS, &batch.patients)?;
     write_rows(write, STUDIES, &batch.studies)?;
     write_rows(write, SERIES, &batch.series)?;
