@@ -44,7 +44,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub(crate) use patient::{Extent, JournalEntry, PatientJournal};
 pub use patient_end::PatientEnd;
 pub use runs::{RunEnd, RunOutcome, RunStatus};
-pub use status::{DestinationStatus, PatientStatus, Totals, destinations, patients};
+pub use status::{DestinationStatus, PatientStatus, Totals, destinations, patient_names, patients};
 
 use crate::report::ExportReport;
 use crate::{Error, KeyPart, platform};

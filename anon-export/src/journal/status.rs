@@ -217,6 +217,36 @@ fn summed_totals(patients: &Path) -> io::Result<Totals> {
     Ok(totals)
 }
 
+/// Returns the names of the patients in all journals under `root`, each once for each destination;
+/// none if `root` does not exist. Only directories are read, and those that this account cannot read
+/// are left out.
+///
+/// # Errors
+/// [`Error::Journal`].
+pub fn patient_names(root: &Path) -> Result<Vec<String>, Error> {
+    let mut names = Vec::new();
+    for destination in names_in(root)? {
+        names.extend(names_in(&root.join(destination).join(PATIENTS))?);
+    }
+    Ok(names)
+}
+
+fn names_in(directory: &Path) -> Result<Vec<String>, Error> {
+    use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
+    let entries = match fs::read_dir(directory) {
+        Err(error) if matches!(error.kind(), NotFound | NotADirectory | PermissionDenied) => {
+            return Ok(Vec::new());
+        }
+        entries => entries,
+    };
+    let names = entries.and_then(|entries| {
+        let names = entries.map(|entry| Ok(entry?.file_name().into_string().ok()));
+        names.collect::<io::Result<Vec<_>>>()
+    });
+    let names = names.map_err(journal_error("read a directory"))?;
+    Ok(names.into_iter().flatten().collect())
+}
+
 /// Calls `each` with the file of each patient, in no particular order.
 fn each_patient(patients: &Path, each: &mut dyn FnMut(KeyPart, PatientJournal)) -> io::Result<()> {
     let entries = match fs::read_dir(patients) {
