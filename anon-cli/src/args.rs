@@ -416,6 +416,10 @@ pub(crate) struct Status {
     /// Show what each destination has of each patient, and the last error
     #[arg(long)]
     pub(crate) exports: bool,
+    /// First accept an older lookup store, or a new one in the place of a lost one, and give only
+    /// numbers above all that were ever given. It looks at all of public/
+    #[arg(long)]
+    pub(crate) raise_counters: bool,
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use anon_engine::Quarantine as _;
 use anon_export::journal::{DestinationStatus, RunStatus, destinations};
+use anon_model::ProjectSettings;
 use anyhow::Context as _;
 use serde::Serialize;
 
@@ -13,6 +14,7 @@ use crate::args::Status;
 use crate::command::{Context, outcome};
 use crate::exit::ExitStatus;
 use crate::project::Project;
+use crate::project::mark::raise;
 use crate::project::open_project::{self, Health};
 use crate::project::record::Clashes;
 use crate::project::remark::RemarkRecord;
@@ -77,6 +79,9 @@ pub(crate) fn run(context: &Context<'_>, args: &Status) -> anyhow::Result<ExitSt
     let project = Project::existing(context.project())?;
     log::start_without_file(&context.global)?;
     let settings = settings::load(&project)?;
+    if args.raise_counters {
+        raise_counters(context, &project, &settings)?;
+    }
     let (lookups, health) = open_project::look_at_lookups(&project, &settings)?;
     let totals = lookups.totals()?;
     let counts = open_project::quarantine(&project, &settings)
@@ -118,6 +123,20 @@ pub(crate) fn run(context: &Context<'_>, args: &Status) -> anyhow::Result<ExitSt
     context.report.summary(&summary)?;
     print(context, &summary)?;
     Ok(context.exit_status(ExitStatus::Done))
+}
+
+fn raise_counters(
+    context: &Context<'_>,
+    project: &Project,
+    settings: &ProjectSettings,
+) -> anyhow::Result<()> {
+    let numbers = raise::raise_counters(project, settings, context.network_fs())?;
+    context.report.info(&format!(
+        "new numbers are above {} for patients, {} for UIDs and {} for accession numbers; put no \
+         other copy of the lookup store back",
+        numbers.patients, numbers.uids, numbers.accessions
+    ));
+    Ok(())
 }
 
 impl From<DestinationStatus> for ExportStatus {

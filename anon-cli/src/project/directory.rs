@@ -91,6 +91,11 @@ impl Project {
         self.root.join(file::NAME)
     }
 
+    /// Not in `private/`, so that whoever puts an older `private/` back does not put it back too.
+    pub(crate) fn mark_file(&self) -> PathBuf {
+        self.root.join("store.mark")
+    }
+
     pub(crate) fn private(&self) -> PathBuf {
         self.root.join("private")
     }

@@ -6,6 +6,7 @@ pub(crate) mod audit;
 mod directory;
 pub(crate) mod document;
 pub(crate) mod lock;
+pub(crate) mod mark;
 pub(crate) mod open_project;
 pub(crate) mod recent;
 pub(crate) mod record;

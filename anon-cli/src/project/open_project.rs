@@ -5,7 +5,7 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use std::{fs, io, thread};
+use std::{ops, thread};
 
 use anon_engine::policy::{Dates, StorageClasses};
 use anon_engine::quarantine::QuarantineOptions;
@@ -25,6 +25,8 @@ use anyhow::Context as _;
 use crate::clock;
 use crate::exit::Failure;
 use crate::project::lock::{self, Held, Lock};
+use crate::project::mark::evidence::Evidence;
+use crate::project::mark::keeper::Keeper;
 use crate::project::rules;
 use crate::project::settings::{self, Missing};
 use crate::project::{NetworkFs, Project};
@@ -65,6 +67,7 @@ pub(crate) struct OpenProject {
     pub(crate) store: Arc<dyn Store>,
     /// The rules of the settings, if they were changed and accepted while the project is open.
     pub(crate) accepted_rules: Arc<Mutex<Option<Arc<dyn Rules>>>>,
+    mark: Keeper,
     _lock: Lock,
 }
 
@@ -82,13 +85,9 @@ impl OpenProject {
             .unwrap_or_else(|| thread::available_parallelism().map_or(1, NonZero::get));
         let rules = rules::of_project(project, settings)?;
         // An existing store was made with a secret: a new one would not fit it.
-        let missing = if project.lookup_file().exists() {
-            Missing::Refuse
-        } else {
-            Missing::Make
-        };
-        let secret = settings::secret(project, settings, missing)?;
-        let lookups = open_lookups(project, settings, secret.as_ref())?;
+        let secret = settings::secret(project, settings, missing_secret(project))?;
+        let OpenLookups { store, mark } = open_lookups(project, settings, secret.as_ref())?;
+        let lookups: Arc<dyn LookupStore> = store;
         check_rules(&*lookups, &*rules, options.new_rules)?;
         let durability = durability(settings);
         let store: Arc<dyn Store> = Arc::new(open_store(project, settings)?);
@@ -116,6 +115,7 @@ impl OpenProject {
             spool,
             store,
             accepted_rules: Arc::default(),
+            mark,
             _lock: lock,
         })
     }
@@ -131,9 +131,16 @@ impl OpenProject {
             // Not earlier: until now the old rules were in use.
             check_rules(&*self.lookups, &**rules, NewRules::Accept)?;
         }
-        self.lookups
-            .flush()
-            .context("cannot close the lookup store")
+        self.mark.close()
+    }
+}
+
+/// What to do without a secret: one is made for a project that has given no pseudonyms.
+pub(crate) fn missing_secret(project: &Project) -> Missing {
+    if project.lookup_file().exists() || project.mark_file().exists() {
+        Missing::Refuse
+    } else {
+        Missing::Make
     }
 }
 
@@ -164,44 +171,61 @@ pub(crate) fn open_store(
     DirectoryStore::open(public, project.tmp(), options).context("cannot open the store of outputs")
 }
 
+/// A lookup store that is open for writing, and the mark that is kept of it.
+#[derive(Debug)]
+pub(crate) struct OpenLookups {
+    store: Arc<DiskStore>,
+    mark: Keeper,
+}
+
+impl OpenLookups {
+    /// Writes what waits, and lets no older copy be taken any more.
+    ///
+    /// # Errors
+    /// If it cannot be written. Dropping could not report that.
+    pub(crate) fn close(self) -> anyhow::Result<()> {
+        self.mark.close()
+    }
+}
+
+impl ops::Deref for OpenLookups {
+    type Target = dyn LookupStore;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.store
+    }
+}
+
 /// Opens the lookup store for writing.
+///
+/// # Errors
+/// If it is not that of the project, or an older copy; if it is lost.
 pub(crate) fn open_lookups(
     project: &Project,
     settings: &ProjectSettings,
     secret: Option<&Secret>,
-) -> anyhow::Result<Arc<dyn LookupStore>> {
-    check_not_lost(project, settings)?;
+) -> anyhow::Result<OpenLookups> {
     let identity = identity(settings, secret)?;
-    let store = DiskStore::open(&project.lookup_file(), identity, &disk_options(settings))
-        .map_err(explain)?;
-    Ok(Arc::new(store))
+    let evidence = Evidence::gather(project, settings, &identity)?;
+    let is_there = project.lookup_file().exists();
+    if !is_there {
+        evidence.check_none(project)?;
+    }
+    let store = Arc::new(open_store_file(project, settings, identity)?);
+    if is_there {
+        evidence.check(project, &store.position()?)?;
+    }
+    let mark = Keeper::start(project, &store, evidence.mark())?;
+    Ok(OpenLookups { store, mark })
 }
 
-/// Refuses to create a new lookup store if there are outputs: it would give their pseudonyms to other
-/// patients.
-fn check_not_lost(project: &Project, settings: &ProjectSettings) -> anyhow::Result<()> {
-    if project.lookup_file().exists() {
-        return Ok(());
-    }
-    let public = project.public(settings.public_dir.as_deref());
-    let entries = match fs::read_dir(&public) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error).context("cannot read the directory of outputs"),
-    };
-    let begin = format!("{}-", settings.site_id.as_str());
-    for entry in entries {
-        let name = entry
-            .context("cannot read the directory of outputs")?
-            .file_name();
-        if name.as_encoded_bytes().starts_with(begin.as_bytes()) {
-            return Err(Failure::cannot_run(
-                "private/lookup.redb is not there, and there are outputs: put it back from a copy \
-                 (a new one would give their pseudonyms to others)",
-            ));
-        }
-    }
-    Ok(())
+/// Opens the file of the lookup store for writing, whatever is known of it.
+pub(crate) fn open_store_file(
+    project: &Project,
+    settings: &ProjectSettings,
+    identity: Identity,
+) -> anyhow::Result<DiskStore> {
+    DiskStore::open(&project.lookup_file(), identity, &disk_options(settings)).map_err(explain)
 }
 
 /// The state in which a lookup store was found.
@@ -232,17 +256,18 @@ pub(crate) fn look_at_lookups(
 ) -> anyhow::Result<(Arc<dyn LookupStore>, Health)> {
     project.check_access()?;
     let path = project.lookup_file();
+    let secret = settings::secret(project, settings, missing_secret(project))?;
+    let identity = identity(settings, secret.as_ref())?;
+    let evidence = Evidence::gather(project, settings, &identity)?;
     if !path.exists() {
-        check_not_lost(project, settings)?;
-        let secret = settings::secret(project, settings, Missing::Make)?;
-        let empty = MemoryStore::new(identity(settings, secret.as_ref())?)
-            .context("the system has no random numbers to give")?;
+        evidence.check_none(project)?;
+        let empty =
+            MemoryStore::new(identity).context("the system has no random numbers to give")?;
         return Ok((Arc::new(empty), Health::None));
     }
-    let secret = settings::secret(project, settings, Missing::Refuse)?;
-    let identity = identity(settings, secret.as_ref())?;
     match DiskStore::open_read_only(&path, identity, &disk_options(settings)) {
         Ok(store) => {
+            evidence.check(project, &store.position()?)?;
             let is_settled =
                 store.unsettled()?.is_empty() && store.unsettled_removals()?.is_empty();
             let health = if is_settled {
@@ -259,7 +284,9 @@ pub(crate) fn look_at_lookups(
                 let lookups = open_lookups(project, settings, secret.as_ref())?;
                 let store = open_store(project, settings)?;
                 recover(&*lookups, &store).context("cannot repair what a crash left")?;
-                Ok((lookups, Health::Repaired))
+                let OpenLookups { store, mark } = lookups;
+                mark.close()?;
+                Ok((store, Health::Repaired))
             }
         },
         Err(error) => Err(explain(error)),
@@ -319,7 +346,11 @@ pub(crate) fn check_rules(
     Ok(())
 }
 
-fn identity(settings: &ProjectSettings, secret: Option<&Secret>) -> anyhow::Result<Identity> {
+/// Returns what the pseudonyms of a project are made from.
+pub(crate) fn identity(
+    settings: &ProjectSettings,
+    secret: Option<&Secret>,
+) -> anyhow::Result<Identity> {
     settings.identity(secret).ok_or_else(|| {
         Failure::configuration("site_id and uid_root do not go together, or a secret is missing")
     })

@@ -20,7 +20,9 @@ pub(crate) fn delete(
     let store = open_project::open_store(project, settings)?;
     // Repairs what a crash left first, for instance an earlier deletion.
     anon_engine::recover(&*lookups, &store).context("cannot repair what a crash left")?;
-    remove(&*lookups, &store, project, target)
+    let deleted = remove(&*lookups, &store, project, target)?;
+    lookups.close()?;
+    Ok(deleted)
 }
 
 /// Removes a patient or a study from the index, then its files. If a file cannot be removed, the next

@@ -10,7 +10,6 @@ use anyhow::Context as _;
 
 use crate::exit::Failure;
 use crate::project::record::{AdoptedRow, RowResult};
-use crate::project::settings::Missing;
 use crate::project::{NetworkFs, Project, audit, open_project, settings};
 
 /// Reads an index. `shown` is what an error calls the file: its path can identify.
@@ -54,16 +53,14 @@ pub(crate) fn adopt(
     check_identity(settings, index)?;
     open_project::prepare(project, settings, network_fs)?;
     // A lookup store that exists was made with a secret: a new one would not fit it.
-    let missing = if project.lookup_file().exists() {
-        Missing::Refuse
-    } else {
-        Missing::Make
-    };
+    let missing = open_project::missing_secret(project);
     let secret = settings::secret(project, settings, missing)?;
     let lookups = open_project::open_lookups(project, settings, secret.as_ref())?;
     let store = open_project::open_store(project, settings)?;
     anon_engine::recover(&*lookups, &store).context("cannot repair what a crash left")?;
-    adopt_into(&*lookups, project, settings, index, adopting)
+    let report = adopt_into(&*lookups, project, settings, index, adopting)?;
+    lookups.close()?;
+    Ok(report)
 }
 
 /// Adopts an index into an open lookup store, after a line in the audit trail.

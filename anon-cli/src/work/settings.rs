@@ -134,7 +134,7 @@ fn apply(project: &Project, change: &SettingsChange) -> anyhow::Result<bool> {
         let secret = settings::secret(project, &after, Missing::Refuse)?;
         let lookups = open_project::open_lookups(project, &after, secret.as_ref())?;
         open_project::check_rules(&*lookups, &*rules, NewRules::Accept)?;
-        lookups.flush()?;
+        lookups.close()?;
     }
     Ok(true)
 }
@@ -202,15 +202,20 @@ fn begin_lookups_anew(
 ) -> anyhow::Result<()> {
     let secret = settings::secret(project, before, Missing::Refuse)?;
     let lookups = open_project::open_lookups(project, before, secret.as_ref())?;
-    if lookups.is_frozen()? || lookups.counts()? != Counts::default() {
+    let is_used = lookups.is_frozen()? || lookups.counts()? != Counts::default();
+    lookups.close()?;
+    if is_used {
         return Err(Failure::configuration(format!(
             "{key} is frozen: pseudonyms were made with it; for another {key} create a new project \
              with the other settings:\n  anon init NEW --from {}",
             platform::shell_quoted(&project.root().to_string_lossy())
         )));
     }
-    drop(lookups);
-    std::fs::remove_file(project.lookup_file()).context("cannot begin with a new lookup store")
+    // The mark first: a store without a mark is taken, a mark without its store is not.
+    for file in [project.mark_file(), project.lookup_file()] {
+        std::fs::remove_file(file).context("cannot begin with a new lookup store")?;
+    }
+    Ok(())
 }
 
 /// The change to another script: a name that is built in, or a file. Its rules are accepted.

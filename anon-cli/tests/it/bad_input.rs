@@ -214,7 +214,7 @@ fn bad_files_are_quarantined_with_a_reason_and_write_nothing_outside_the_project
     assert_eq!(outcomes, expected);
     assert!(outside()? == before, "a file outside the project");
     let at_the_top = std::fs::read_dir(scene.project())?.count();
-    assert_eq!(at_the_top, 3, "project.toml, private, public");
+    assert_eq!(at_the_top, 4, "project.toml, store.mark, private, public");
     for (name, bytes) in scene.public()? {
         assert!(
             name.starts_with("7-") && name.split('/').count() == 4,

@@ -70,7 +70,7 @@ fn serve_survives_hostile_peers() -> Test {
         dicom_object::from_reader(&*bytes).map_err(|error| format!("{name}: {error}"))?;
     }
     let at_the_top = std::fs::read_dir(scene.project())?.count();
-    assert_eq!(at_the_top, 3, "project.toml, private, public");
+    assert_eq!(at_the_top, 4, "project.toml, store.mark, private, public");
     for directory in ["tmp", "spool"] {
         assert!(tree(&scene.project().join("private").join(directory))?.is_empty());
     }

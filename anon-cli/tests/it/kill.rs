@@ -170,6 +170,9 @@ fn finish(scene: &Scene, known: &mut Observed) -> Test {
     known.look(scene)?;
     let status = scene.json(&["status"])?.exits(0).summary()?;
     assert_eq!(status["instances"], FILES);
+    // No run took the store for an older copy, and none left a temporary file.
+    assert!(scene.project().join("store.mark").is_file());
+    assert!(!scene.project().join("store.mark.new").exists());
     for directory in ["tmp", "spool"] {
         let left = fs::read_dir(scene.project().join("private").join(directory))?.count();
         assert_eq!(left, 0, "{directory}");

@@ -61,6 +61,7 @@ mod serve_reports;
 mod serve_takes;
 mod servers;
 mod serving;
+mod store_mark;
 mod studies;
 mod summaries;
 mod support;

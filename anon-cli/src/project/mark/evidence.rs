@@ -1,0 +1,136 @@
+//! [`Evidence`]: what the mark, the outputs and the export journals say about the lookup store.
+
+use anon_export::journal;
+use anon_model::disk::{Position, StoreMark, StoreMismatch};
+use anon_model::{Identity, ProjectSettings, Space};
+use anyhow::Context as _;
+
+use crate::exit::Failure;
+use crate::platform;
+use crate::project::Project;
+use crate::project::mark::file::{self, Found};
+use crate::project::mark::outputs;
+
+/// What is known of a lookup store without opening it.
+///
+/// It must be gathered before the store is read: a process that writes at the same time commits to the
+/// store first.
+#[derive(Debug)]
+pub(crate) struct Evidence {
+    mark: Option<StoreMark>,
+    /// The highest number of a patient that has outputs or was exported.
+    patient: u64,
+    /// True if a patient of this site has outputs or was exported.
+    has_patients: bool,
+}
+
+impl Evidence {
+    /// Reads the mark, and the names of the patients in `public/` and in the export journals.
+    ///
+    /// # Errors
+    /// If the mark is damaged, or one of them cannot be read.
+    pub(crate) fn gather(
+        project: &Project,
+        settings: &ProjectSettings,
+        identity: &Identity,
+    ) -> anyhow::Result<Self> {
+        let mark = match file::find(project)? {
+            Found::Nothing => None,
+            Found::Mark(mark) => Some(mark),
+            Found::Damaged => {
+                return Err(refused(
+                    project,
+                    "store.mark is damaged, so nothing shows that private/lookup.redb is not an older \
+                     copy: put store.mark back from a copy, or make a new one and go on above every \
+                     number that was seen",
+                ));
+            }
+        };
+        let patients = patients(project, settings)?;
+        let begin = format!("{}-", settings.site_id.as_str());
+        Ok(Self {
+            mark,
+            patient: highest(&patients, identity),
+            has_patients: patients.iter().any(|name| name.starts_with(&begin)),
+        })
+    }
+
+    pub(crate) fn mark(&self) -> Option<&StoreMark> {
+        self.mark.as_ref()
+    }
+
+    /// Compares an open store with the evidence.
+    ///
+    /// # Errors
+    /// If it is another store, or an older copy.
+    pub(crate) fn check(&self, project: &Project, store: &Position) -> anyhow::Result<()> {
+        match self.mark.map_or(Ok(()), |mark| mark.check(store)) {
+            Err(StoreMismatch::Foreign) => return Err(foreign(project)),
+            Err(_) => return Err(older(project)),
+            Ok(()) => {}
+        }
+        if self.patient > store.numbers.patients {
+            return Err(older(project));
+        }
+        Ok(())
+    }
+
+    /// Compares the evidence with a project that has no store.
+    ///
+    /// # Errors
+    /// If it had one: a new one would give its pseudonyms to other patients.
+    pub(crate) fn check_none(&self, project: &Project) -> anyhow::Result<()> {
+        if self.mark.is_none() && !self.has_patients {
+            return Ok(());
+        }
+        Err(refused(
+            project,
+            "private/lookup.redb is not there, and pseudonyms were given: put it back from a copy (a \
+             new one would give their pseudonyms to others), or, if it is lost, begin a new one above \
+             every number that was given: no patient is recognised any more",
+        ))
+    }
+}
+
+/// Returns the names of the patients in `public/` and in the export journals.
+pub(super) fn patients(
+    project: &Project,
+    settings: &ProjectSettings,
+) -> anyhow::Result<Vec<String>> {
+    let public = project.public(settings.public_dir.as_deref());
+    let mut names = outputs::top_level(&public).context("cannot read the directory of outputs")?;
+    let journals = project.export_journal(settings.export.journal.as_deref());
+    names.extend(journal::patient_names(&journals)?);
+    Ok(names)
+}
+
+/// Returns the highest number of these patients.
+pub(super) fn highest(patients: &[String], identity: &Identity) -> u64 {
+    let numbers = patients
+        .iter()
+        .map(|name| outputs::number(identity, Space::Patient, name));
+    numbers.max().unwrap_or(0)
+}
+
+fn older(project: &Project) -> anyhow::Error {
+    refused(
+        project,
+        "private/lookup.redb is an older copy: numbers were given after it was made, and it would \
+         give them to others. Put the newest one back, or, if that is lost, go on with this one above \
+         every number that was given",
+    )
+}
+
+pub(super) fn foreign(project: &Project) -> anyhow::Error {
+    refused(
+        project,
+        "private/lookup.redb is not the lookup store of this project: put the right one back, or, if \
+         it is lost, move this one away and begin a new one above every number that was given",
+    )
+}
+
+/// Returns an error with the command that raises the counters.
+fn refused(project: &Project, why: &str) -> anyhow::Error {
+    let root = platform::shell_quoted(&project.root().to_string_lossy());
+    Failure::cannot_run(format!("{why}:\n  anon -p {root} status --raise-counters"))
+}
