@@ -148,6 +148,7 @@ fn names(scene: &Scene) -> Test<BTreeSet<String>> {
 fn numbers_of_a_run_that_was_killed_are_not_given_again() -> Test {
     let scene = Scene::new()?;
     scene.put("first", &ct_small(&Place::new(9)))?;
+    scene.put("c/1", &ct_small(&Place::new(5).patient(3)))?;
     scene.patients_of_one(60)?;
     scene.json(&["import", "first", "--site-id", "5"])?.exits(0);
     let older = fs::read(store(&scene))?;
