@@ -114,7 +114,7 @@ fn acceptance_that_a_crash_interrupted_replaces_nothing_later() -> Test {
     assert_eq!(repeated["duplicates"], 1);
     assert!(!mark.exists());
     assert_eq!(changed(&scene, &before)?, 0);
-    assert_eq!(entries(&scene)?, [id.clone()]);
+    assert_eq!(entries(&scene)?, std::slice::from_ref(&id));
     scene.json(&accept(&id))?.exits(0);
     assert_eq!(changed(&scene, &before)?, 1);
     Ok(())
@@ -172,9 +172,9 @@ fn object_of_another_patient_replaces_nothing() -> Test {
 #[test]
 fn replaced_object_is_exported_again() -> Test {
     let (scene, id) = made()?;
-    let receiver = Scene::new()?;
-    receiver.run(&["init", "project"])?.exits(0);
-    let serving = Serving::start(&receiver, &[])?;
+    let archive = Scene::new()?;
+    archive.run(&["init", "project"])?.exits(0);
+    let serving = Serving::start(&archive, &[])?;
     let node = format!("ANONYMIZER@127.0.0.1:{}", serving.port);
     let export = |to: &str| -> Test<_> {
         let summary = scene.json(&["export", to, "--all"])?.exits(0).summary()?;

@@ -152,6 +152,7 @@ fn numbers_of_a_run_that_was_killed_are_not_given_again() -> Test {
     scene.patients_of_one(60)?;
     scene.json(&["import", "first", "--site-id", "5"])?.exits(0);
     let older = fs::read(store(&scene))?;
+    let known = patients(&scene)?;
     let mut child = scene
         .command(&["-p", "project", "--format", "json", "import", "in"])
         .stdout(Stdio::piped())
@@ -165,7 +166,9 @@ fn numbers_of_a_run_that_was_killed_are_not_given_again() -> Test {
     child.kill()?;
     child.wait()?;
     out.read_to_string(&mut lines)?;
-    let used = patients(&scene)?;
+    let mut used = patients(&scene)?;
+    // The older store has it.
+    used.retain(|patient| !known.contains(patient));
     assert!(used.len() > 10, "{used:?}");
     put_back(&scene, &older)?;
     empty_public(&scene)?;

@@ -25,7 +25,7 @@ pub struct Received {
     pub(crate) remark: Option<RemarkReason>,
     pub(crate) waived: Option<Category>,
     /// The reason for which it was refused, if it replaces the stored instance.
-    pub(crate) replaces: Option<String>,
+    pub(crate) replaces: Option<Box<str>>,
 }
 
 /// The SOP class and instance that a C-STORE request names (PS3.7 section 9.3.1.1).
@@ -170,7 +170,7 @@ impl Received {
     /// leaves one of the two, with its record in the index.
     #[must_use]
     pub fn replacing(mut self, reason: impl Into<String>) -> Self {
-        self.replaces = Some(reason.into());
+        self.replaces = Some(reason.into().into());
         self
     }
 

@@ -291,7 +291,12 @@ pub(crate) fn is_us_or_ss(tag: Tag) -> bool {
 /// a value, so messages do not show it.
 #[cold]
 pub(crate) fn is_listed(tag: Tag) -> bool {
-    tag.0 % 2 == 0 && tag.1 != 0 && StandardDataDictionary.by_tag(tag).is_some()
+    let is_listed = || StandardDataDictionary.by_tag(tag).is_some();
+    match tag {
+        // Items and delimiters are in no dictionary.
+        Tag(0xFFFE, element) => matches!(element, 0xE000 | 0xE00D | 0xE0DD),
+        Tag(group, element) => group.is_multiple_of(2) && element != 0 && is_listed(),
+    }
 }
 
 /// Returns the VR that PS3.6 gives a tag; `None` for private and unknown tags.

@@ -369,7 +369,7 @@ impl Attempt<'_> {
     /// the stored instance.
     fn may_replace(&self, refusal: &Refusal) -> bool {
         refusal.category == Category::CapturePhiError
-            && self.received.replaces.as_ref() == Some(&refusal.reason)
+            && self.received.replaces.as_deref() == Some(&*refusal.reason)
     }
 
     /// Stages the object for the place of the stored instance.

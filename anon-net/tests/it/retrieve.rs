@@ -629,8 +629,9 @@ fn check_roots(root: PacsRoot, transfers: PacsRoot) -> [Vec<String>; 2] {
         let engine = Arc::new(ReceivingEngine::default());
         let request = by_get(&engine, &[CT, PET]).with_level(level);
         let (reports, _) = retrieve(&pacs, &engine.arrivals, &request, &["1.2.1"]);
-        let case = format!("{root:?} {transfers:?} {level:?}: {:?}", reports[0]);
-        assert_eq!(sums(&reports[0]), [5, 5, 0, 0, 0], "{case}");
+        let case = format!("{root:?} {transfers:?} {level:?}: {reports:?}");
+        let sums: Vec<_> = reports.iter().map(sums).collect();
+        assert_eq!(sums, [[5, 5, 0, 0, 0]], "{case}");
     }
     let one = || vec![study(1, "A", &[("CT", 1)])];
     let stored = |_: &str, _: &InstanceUid| Some(InstanceState::Stored);

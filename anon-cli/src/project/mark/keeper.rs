@@ -31,7 +31,7 @@ const HALF: Numbers = Numbers {
 };
 
 /// How often the group of the store is noted, so that copies made in a run that crashes are known.
-const INTERVAL: Duration = Duration::from_secs(60);
+const INTERVAL: Duration = Duration::from_mins(1);
 
 /// Keeps the mark of a lookup store that is open for writing. Dropping it leaves the mark as after a
 /// crash.

@@ -26,14 +26,16 @@
 //! ([`Walk::holds_elements`](crate::read::scan::Walk::holds_elements)). Binary values have no
 //! characters to check, so long ones are searched for elements too.
 
+mod decimals;
 mod forms;
 mod short;
 
 use dicom_core::Tag;
 
+use self::decimals::are_plain_decimals;
 use self::forms::{is_code, is_decimal, is_foreign_uid, is_number, is_strict_code};
 pub(super) use self::short::{SHORT_BYTES, passes_short};
-use self::short::{all_words, are_plain_decimals, controls};
+use self::short::{all_words, controls};
 use crate::read::dictionary::{CharacterClass, Vr};
 use crate::read::multiplicity;
 use crate::read::uid::trim;
@@ -255,11 +257,13 @@ mod tests {
         for _ in 0..200_000 {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             let mut bits = seed >> 8;
-            let len = 2 * (1 + bits % 6) as usize;
+            let len = usize::try_from(2 * (1 + bits % 6)).unwrap();
             let value: Vec<u8> = std::iter::repeat_with(|| {
                 bits = bits.rotate_right(5);
                 // Digits more often than others.
-                alphabet[((bits % 64) as usize).saturating_sub(64 - alphabet.len())]
+                alphabet[usize::try_from(bits % 64)
+                    .unwrap()
+                    .saturating_sub(64 - alphabet.len())]
             })
             .take(len)
             .collect();

@@ -1,5 +1,7 @@
 //! A wrong length brings no removed value into the output.
 
+#![expect(clippy::indexing_slicing, reason = "offsets in fixtures")]
+
 use std::collections::HashMap;
 
 use anon_engine::testing::files::{

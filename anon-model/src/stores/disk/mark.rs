@@ -169,7 +169,7 @@ mod tests {
         for changed in [
             GOLDEN.replace("1024", "1023"),
             GOLDEN.replace("1207", "01207"),
-            GOLDEN.replace("\n", "\r\n"),
+            GOLDEN.replace('\n', "\r\n"),
             format!("{GOLDEN}\n"),
         ] {
             assert_eq!(StoreMark::parse(&changed), Err(MarkError::Damaged));

@@ -1,6 +1,6 @@
 //! Reads single values: numbers, dates, times, ages, UIDs and codes (PS3.5 section 6.2).
 
-use super::short::are_plain_decimals;
+use super::decimals::are_plain_decimals;
 use crate::deid::eval::date;
 use crate::read::dictionary::Vr;
 use crate::read::uid::{self, trim};
