@@ -298,11 +298,11 @@ impl<'e, 'a> Emitter<'e, 'a> {
             }
         }
         put_element(&mut self.out, edit.encoding, edit.tag, edit.vr, &self.value).ok_or_else(|| {
-            let mut refusal = Refusal::new(
-                Category::StorageError,
-                format!("the new value of {} is too long", edit.tag),
-            );
-            refusal.tag = Some(edit.tag);
+            let tag = Some(edit.tag).filter(|tag| dictionary::is_listed(*tag));
+            let name = tag.map_or_else(|| "an unknown element".to_owned(), |tag| tag.to_string());
+            let reason = format!("the new value of {name} is too long");
+            let mut refusal = Refusal::new(Category::StorageError, reason);
+            refusal.tag = tag;
             refusal
         })
     }
@@ -374,7 +374,8 @@ impl<'e, 'a> Emitter<'e, 'a> {
         } else {
             RemarkReason::NotADate
         };
-        self.remarks.add(reason, dictionary::number(edit.tag));
+        let number = dictionary::number_to_show(dictionary::number(edit.tag));
+        self.remarks.add(reason, number);
     }
 }
 

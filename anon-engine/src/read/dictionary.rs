@@ -299,6 +299,12 @@ pub(crate) fn is_listed(tag: Tag) -> bool {
     }
 }
 
+/// Returns the number of a tag for a remark: 0, which stands for the whole object, if PS3.6 does not list
+/// the tag.
+pub(crate) fn number_to_show(number: u32) -> u32 {
+    if is_listed(tag(number)) { number } else { 0 }
+}
+
 /// Returns the VR that PS3.6 gives a tag; `None` for private and unknown tags.
 ///
 /// Group lengths are UL (PS3.5 section 7.2) and private creators LO (PS3.5 section 7.8.1). Where

@@ -20,8 +20,7 @@ impl Mended {
     #[cold]
     pub(crate) fn add(&mut self, reason: RemarkReason, number: u32, at: u64) {
         self.first.get_or_insert((reason, number, at));
-        let is_listed = dictionary::is_listed(dictionary::tag(number));
-        self.remarks.add(reason, if is_listed { number } else { 0 });
+        self.remarks.add(reason, dictionary::number_to_show(number));
     }
 
     /// Returns the refusal of the first thing that was mended, for a strict policy.

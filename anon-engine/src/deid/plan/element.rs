@@ -401,7 +401,10 @@ impl<'p, I: Input> Planner<'p, I> {
             match number::round_age(age, width) {
                 Some(rounded) => ages.push_str(&rounded),
                 None if uid::trim(age).is_empty() => {}
-                None => self.remarks.add(RemarkReason::NotAnAge, header.number),
+                None => {
+                    let number = dictionary::number_to_show(header.number);
+                    self.remarks.add(RemarkReason::NotAnAge, number);
+                }
             }
         }
         self.emit(header, Vr::AS, ages.as_bytes())
@@ -444,8 +447,8 @@ impl<'p, I: Input> Planner<'p, I> {
 
     /// Keeps an element that needs no second look, in few steps: a short value of even length whose
     /// VR is that of the dictionary, written back as it stands. Nearly all that is kept is of that
-    /// kind; where it says false nothing has happened, and [`keep`](Self::keep) knows. It never
-    /// allocates, so that the budget need not be asked.
+    /// kind. If it returns false, nothing has changed, and [`keep`](Self::keep) decides. It never
+    /// allocates, so it skips the check of the memory budget.
     #[inline]
     fn keep_simple(&mut self, header: &Header) -> bool {
         #[cfg(test)]

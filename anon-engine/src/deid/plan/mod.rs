@@ -86,6 +86,8 @@ pub struct Plan<'a> {
     pub(crate) begin: u64,
     /// The ranges that a fingerprint of version 1 leaves out.
     pub(crate) bulk: Vec<(u64, u64)>,
+    /// The ranges that a fingerprint of version 2 leaves out: long values that the output holds unchanged.
+    pub(crate) copied: Vec<(u64, u64)>,
     wanted: Wanted,
     captured: Captured,
     sop_class: String,
@@ -228,6 +230,7 @@ fn plan_data_set<'a, I: Input>(
         syntax,
         begin,
         bulk,
+        copied,
         wanted,
         captured: identified.captured,
         sop_class: identified.sop_class,

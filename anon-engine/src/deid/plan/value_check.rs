@@ -8,7 +8,7 @@
 //! Real files break PS3.5 in ways in which nothing can hide: long decimal strings, codes in lower
 //! case, dates of ACR-NEMA, values padded with NUL. These are kept.
 //!
-//! An element whose letters name no VR counts as UN: that PS3.6 says it is a time makes it none.
+//! An element with an invalid VR counts as UN, even if PS3.6 gives it another VR.
 //!
 //! ```text
 //! VR in PS3.6      VR in the object  the check                                    if it fails

@@ -104,6 +104,8 @@ pub(crate) struct Walk<I> {
     max_order_bytes: u64,
     /// The offset behind the last nonzero byte that a search for zeros has found.
     nonzero_end: u64,
+    /// How many places may still be read to find elements in values.
+    searches_left: u32,
     /// What was read although it is not as PS3.5 requires.
     pub(crate) mended: Mended,
 }
@@ -132,6 +134,7 @@ impl<I: Input> Walk<I> {
             orders: Vec::new(),
             max_order_bytes: limits.max_plan_bytes,
             nonzero_end: 0,
+            searches_left: swallowed::MAX_SEARCHES,
             mended: Mended::default(),
         }
     }

@@ -1,8 +1,8 @@
 //! [`FrameOrder`]: elements that do not stand in the order of their tags.
 //!
-//! PS3.5 section 7.1 requires that order. Some devices break it. DCMTK and GDCM
-//! read their files, and so does this module. A walk that [sorts](Walk::sort) reads each data set and item twice: first to the end,
-//! to list where its elements are, then in the order of their tags. Every byte belongs to an element
+//! PS3.5 section 7.1 requires that order. Some devices break it. DCMTK and GDCM read their files, and so
+//! does this module. A walk that [sorts](Walk::sort) reads each data set and item twice: first to the
+//! end, to list where its elements are, then in the order of their tags. Every byte belongs to an element
 //! of the list, so nothing can hide between them.
 
 use anon_model::RemarkReason;

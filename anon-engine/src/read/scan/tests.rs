@@ -289,3 +289,23 @@ fn repeated_elements_are_compared_in_few_reads() {
     assert_eq!(walk.next(&mut header), Ok(Token::End));
     assert!(reads.get() < 100, "{} reads", reads.get());
 }
+
+#[test]
+fn values_like_many_headers_are_searched_for_a_limited_time() {
+    // Each is the header of Rows (0028,0010) with a length that ends inside the value, at another one.
+    let pattern = [0x28, 0, 0x10, 0, 0, 0, 0x08, 0];
+    let value = pattern.repeat(1 << 20);
+    let len = u32::try_from(value.len()).expect("8 MiB");
+    let bytes = [&[9, 0, 0x10, 0x10][..], &len.to_le_bytes(), &value].concat();
+    let reads = Cell::new(0);
+    let input = CountedInput {
+        bytes: BytesInput(&bytes),
+        reads: &reads,
+    };
+    let mut walk = Walk::new(input, 0, Encoding::ImplicitLe, &Limits::default());
+    let mut header = Header::NONE;
+    assert_eq!(walk.next(&mut header), Ok(Token::Element));
+    // Not certain is not kept.
+    assert_eq!(walk.holds_elements(&header), Ok(true));
+    assert!(reads.get() < 1_000_000, "{} reads", reads.get());
+}

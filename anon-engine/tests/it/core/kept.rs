@@ -299,3 +299,30 @@ fn long_lists_of_numbers_are_checked_to_the_end() -> Outcome {
     assert!(!holds(&run(&table().policy(), &input)?, &endless));
     Ok(())
 }
+
+/// Only pixel data is cut to the size of its image, so only that is not searched.
+#[test]
+fn a_wrong_length_beside_whole_pixels_is_refused() -> Outcome {
+    let enc = Enc::Explicit;
+    let name = enc.text(Tag(0x0010, 0x0010), "PN", "CANARY^X");
+    let coefficients = |more: &[u8]| {
+        let own = [1, 2, 3, 4, 5, 6, 7, 8];
+        enc.element(Tag(0x7FE0, 0x0020), "OW", [&own, more].concat())
+    };
+    let object = |more: &[u8]| {
+        Object::new(enc)
+            .element(Tag(0x0028, 0x0002), "US", [1, 0])
+            .element(ROWS, "US", [2, 0])
+            .element(Tag(0x0028, 0x0011), "US", [2, 0])
+            .element(Tag(0x0028, 0x0100), "US", [8, 0])
+            .element(Tag(0x7FE0, 0x0010), "OB", [1, 2, 3, 4])
+            .raw(Tag(0x7FE0, 0x0020), coefficients(more))
+            .part10(EXPLICIT)
+    };
+    let policy = super::build::rsna_v17()?;
+    let output = run(&policy, &object(&[]))?;
+    assert!(super::build::holds(&output, &coefficients(&[])));
+    let refusal = run(&policy, &object(&name)).expect_err("a wrong length");
+    assert!(refusal.reason.contains("length is wrong"), "{refusal}");
+    Ok(())
+}

@@ -2,10 +2,11 @@
 
 use anon_model::RemarkReason;
 
-use super::{Planner, value_vr};
+use super::{FLOAT_PIXELS, PIXELS, Planner, value_vr};
 use crate::deid::plan::value_check::{self, TextCheck, ValueCheck};
+use crate::read::dictionary;
 use crate::read::input::Input;
-use crate::read::scan::{Header, PIXEL_DATA, ScanError};
+use crate::read::scan::{Header, ScanError};
 
 /// Bytes of a kept value that are checked at once.
 const PIECE: u32 = 32 << 10;
@@ -27,7 +28,8 @@ impl<I: Input> Planner<'_, I> {
     /// Length, and no elements or UIDs in the value. Pixel data of the length that it should have is
     /// not searched, nor is what is behind the last pixel, which is left out.
     fn passes_binary(&mut self, header: &Header, unit: u32, most: u32) -> Result<bool, ScanError> {
-        if header.tag().0 == PIXEL_DATA.0 {
+        // The other elements of the group are kept whole.
+        if (FLOAT_PIXELS..=PIXELS).contains(&header.number) {
             return Ok(self.has_whole_pixels(header) || !self.walk.holds_elements(header)?);
         }
         let is_whole = header.len.is_multiple_of(unit) && header.len <= most;
@@ -78,8 +80,8 @@ impl<I: Input> Planner<'_, I> {
         Ok(value_check::passes(check, self.walk.bytes(at, rest)?))
     }
 
-    /// In the place of a kept value that could be anything. Refuses a value that holds other elements:
-    /// its length is wrong, so what follows it may be wrong too.
+    /// Empties a value that failed its check. Refuses the object if the value holds other elements: its
+    /// length is wrong, so what follows it may be wrong too.
     #[cold]
     pub(super) fn keep_nothing(
         &mut self,
@@ -91,7 +93,8 @@ impl<I: Input> Planner<'_, I> {
         } else if check == ValueCheck::BinaryAsText {
             "text where the dictionary says a binary value"
         } else {
-            self.remarks.add(RemarkReason::NotOfItsVr, header.number);
+            let number = dictionary::number_to_show(header.number);
+            self.remarks.add(RemarkReason::NotOfItsVr, number);
             self.walk.skip(header)?;
             return self.emit(header, value_vr(header), b"");
         };

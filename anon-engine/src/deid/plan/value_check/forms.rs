@@ -113,7 +113,7 @@ fn is_age(one: &[u8]) -> bool {
     (1..=3).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit)
 }
 
-/// Returns true for a code: a few characters, or one word. A sentence is none.
+/// Returns true for a code: up to 16 characters, or one word. Several words that are longer are no code.
 pub(super) fn is_code(one: &[u8]) -> bool {
     let is_short = one.len() <= MAX_CODE || (one.len() <= MAX_WORD && !one.contains(&b' '));
     is_short && one.iter().all(|byte| is_code_character(*byte)) && !is_foreign_uid(one)
