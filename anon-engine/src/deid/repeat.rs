@@ -122,15 +122,17 @@ impl Plan<'_> {
                 match compare((&mut ours, value), (&mut theirs, stored))? {
                     Comparison::Equal { end } => equal.push((value.begin, end)),
                     Comparison::Differ | Comparison::OtherLength => {
-                        binary_differs |= value.is_binary && stored.is_binary;
+                        let begin = |range: &(u64, u64)| range.0;
+                        let copied = self.copied.binary_search_by_key(&value.begin, begin);
+                        binary_differs |= copied.is_ok() && value.is_binary && stored.is_binary;
                     }
                 }
                 Ok(())
             },
         )?;
         let is_same = match recorded.version {
-            // No value of 4 KiB or more was hashed, and texts may have been replaced. Binary values are
-            // never replaced, so these can be compared.
+            // No value of 4 KiB or more was hashed, and other rules may have replaced texts. Binary values
+            // that this plan copies were copied then, so these can be compared.
             DigestVersion::V1 => !binary_differs && self.has_fingerprint(recorded)?,
             DigestVersion::V2 => {
                 fingerprint::of(body(), self.begin, &equal, DigestVersion::V2)? == *recorded

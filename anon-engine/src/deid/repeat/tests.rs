@@ -113,7 +113,7 @@ fn swapped_frames_are_other_content_for_an_earlier_record() {
 fn long_private_values_and_numbers_are_compared_for_an_earlier_record() {
     let uids: Vec<_> = (1_000..1_500).map(|n| format!("1.2.3.4.{n}")).collect();
     let uids = uids.join("\\");
-    let object = |private: u8, number: u16| {
+    let object = |private: u8, number: u16, syntax: Syntax| {
         let set: DataSet = ct_small(&Place::new(1))
             .put(Tag(0x0029, 0x0010), VR::LO, "VENDOR")
             .put(Tag(0x0029, 0x1010), VR::UN, vec![private; 5_000])
@@ -121,15 +121,19 @@ fn long_private_values_and_numbers_are_compared_for_an_earlier_record() {
             .put(Tag(0x0031, 0x0010), VR::LO, "VENDOR")
             // Replaced, so it says nothing.
             .put(Tag(0x0031, 0x1010), VR::UN, uids.clone().into_bytes());
-        set.write(Syntax::ExplicitLittle)
+        set.write(syntax)
     };
-    for (private, number, expect) in [
-        (1, 1, Repeat::Same),
-        (2, 1, Repeat::Other),
-        (1, 2, Repeat::Other),
-    ] {
-        let found = compared(&object(1, 1), &object(private, number)).unwrap();
-        assert_eq!(found, expect, "{private} {number}");
+    // Private elements have no VR in an implicit data set.
+    for syntax in [Syntax::ExplicitLittle, Syntax::ImplicitLittle] {
+        for (private, number, expect) in [
+            (1, 1, Repeat::Same),
+            (2, 1, Repeat::Other),
+            (1, 2, Repeat::Other),
+        ] {
+            let again = object(private, number, syntax);
+            let found = compared(&object(1, 1, syntax), &again).unwrap();
+            assert_eq!(found, expect, "{private} {number} {syntax:?}");
+        }
     }
 }
 
