@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use std::{fs, io};
 
+use anon_engine::quarantine::Original;
 use anon_engine::{
     Cancel, Category, DirectoryQuarantine, Engine, EntryId, ObjectSource, Outcome, Quarantine as _,
     Received, SourceItem,
@@ -60,6 +61,11 @@ impl<'a> Acceptance<'a> {
         let mut received = received(quarantine, &id)?.ok_or_else(|| {
             Failure::configuration("its bytes are not kept: import its source again")
         })?;
+        if !is_unchanged(quarantine, &received, &id)? {
+            return Err(Failure::configuration(
+                "the file of this entry has changed since it was quarantined: import it again",
+            ));
+        }
         let known = quarantine.entry(&id);
         if let Some(entry) = known.context("cannot read the quarantine")? {
             received = received.replacing(entry.reason);
@@ -158,9 +164,11 @@ pub(crate) fn finished_summary() -> Summary {
 fn is_indexed(lookups: &dyn RetrieveProgress, received: &Received) -> anyhow::Result<bool> {
     let uid = match received.sop_instance() {
         Ok(uid) => uid,
-        // The quarantine only referred to its file.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(error).context("cannot read the quarantine"),
+        // The quarantine only refers to its file. The entry stays.
+        Err(error) => {
+            tracing::warn!(%error, "cannot read the object of an acceptance that was interrupted");
+            None
+        }
     };
     match uid {
         Some(uid) => Ok(lookups.has_instance(&uid)?),
@@ -168,8 +176,25 @@ fn is_indexed(lookups: &dyn RetrieveProgress, received: &Received) -> anyhow::Re
     }
 }
 
-/// Returns the original of an entry with its reason waived, but for the one that it differs from a stored
-/// instance. `None` if it is not kept.
+/// Returns false if the quarantine only refers to a file, and the file no longer has the bytes of the
+/// entry, which a person has reviewed.
+fn is_unchanged(
+    quarantine: &DirectoryQuarantine,
+    received: &Received,
+    id: &EntryId,
+) -> anyhow::Result<bool> {
+    let Some(path) = received.path() else {
+        return Ok(true);
+    };
+    let what = "cannot read the file of this entry";
+    let file = fs::File::open(path).context(what)?;
+    let len = file.metadata().context(what)?.len();
+    let original = Original::File { file: &file, len };
+    Ok(quarantine.find(&original).context(what)?.contains(id))
+}
+
+/// Returns the original of an entry, with the reason of its category waived. That it differs from a stored
+/// instance is not waived. `None` if it is not kept.
 fn received(quarantine: &DirectoryQuarantine, id: &EntryId) -> anyhow::Result<Option<Received>> {
     let received = quarantine
         .received(id)

@@ -51,7 +51,7 @@ pub(crate) struct Jobs {
     pub(crate) arrivals: Arc<ArrivalLog>,
     receiver: Mutex<Receiver>,
     /// Locked during an acceptance. The entry of one that was finished after it was interrupted.
-    accepting: Mutex<Option<EntryId>>,
+    finished_acceptance: Mutex<Option<EntryId>>,
 }
 
 #[derive(Debug, Default)]
@@ -93,7 +93,7 @@ impl Jobs {
             intake: Arc::new(intake),
             arrivals,
             receiver: Mutex::default(),
-            accepting: Mutex::new(finished),
+            finished_acceptance: Mutex::new(finished),
         }
     }
 
@@ -204,7 +204,7 @@ impl Jobs {
         let lookups = self.lookups.upgrade().context(CLOSED)?;
         // One at a time: the project notes the one that is being accepted.
         let mut finished = self
-            .accepting
+            .finished_acceptance
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let interrupted = acceptance::finish(&self.project, &engine, &*lookups, &entries)

@@ -211,7 +211,7 @@ fn begin_lookups_anew(
             platform::shell_quoted(&project.root().to_string_lossy())
         )));
     }
-    // The mark first: a store without a mark is taken, a mark without its store is not.
+    // The mark first: a store without a mark opens, a mark without a store is refused.
     for file in [project.mark_file(), project.lookup_file()] {
         std::fs::remove_file(file).context("cannot begin with a new lookup store")?;
     }

@@ -316,3 +316,20 @@ fn an_acceptance_finishes_one_that_failed_in_the_same_process_before() -> Test {
     serving.stop()?;
     Ok(())
 }
+
+/// The person has seen other bytes than those that would be stored.
+#[test]
+fn an_object_that_changed_after_its_review_is_not_accepted() -> Test {
+    let scene = with_burned_in_text()?;
+    scene.json(&["quarantine", "clear", "--yes"])?.exits(0);
+    scene.set("quarantine.files", "reference")?;
+    scene.json(&["import", "in"])?.exits(1);
+    let id = entry(&scene, "Burned_In")?;
+    let other = ct_small(&Place::new(4)).put(Tag(0x0028, 0x0301), VR::CS, "YES");
+    scene.put("in/burned", &other)?;
+    let accept = ["quarantine", "accept", &id, "--reason", "seen"];
+    let refused = scene.json(&accept)?.exits(3);
+    assert!(refused.err.contains("has changed since"), "{}", refused.err);
+    assert!(scene.public()?.is_empty());
+    Ok(())
+}

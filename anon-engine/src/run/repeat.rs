@@ -16,7 +16,7 @@ use crate::run::core::Core;
 
 /// Unsure means refuse: the fingerprint alone does not cover what only the file holds.
 const MISSING: &str = "the stored file of this instance is missing, so the object cannot be compared \
-                       with it: delete its study and retry this entry";
+                       with it: accept this entry to store it in the place of the missing file";
 
 /// Returns the pseudonyms of patient, study, series and instance if the object is a duplicate.
 ///
@@ -47,7 +47,7 @@ pub(crate) fn judge(core: &Core, plan: &Plan<'_>) -> Result<([String; 4], Warnin
             let reason = format!(
                 "instance {instance} is stored already in transfer syntax {syntax}, and this object \
                  has {}; compressed pixel data is not decoded, so the two are not compared: clear \
-                 this entry to keep the stored one, or delete its study and retry the entry",
+                 this entry to keep the stored one, or accept it to replace the stored one",
                 plan.transfer_syntax()
             );
             return Err(refused(reason).into());

@@ -372,7 +372,7 @@ impl Attempt<'_> {
             && self.received.replaces.as_deref() == Some(&*refusal.reason)
     }
 
-    /// Stages the object for the place of the stored instance.
+    /// Stages the object at the path of the stored instance.
     fn replace(&self, plan: &Plan<'_>, refusal: Refusal, claim: Claim) -> AttemptResult {
         let wanted = Wanted {
             instance_conflict: InstanceConflict::Replace,

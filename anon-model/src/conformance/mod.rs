@@ -60,6 +60,7 @@ pub fn check(mut make: impl FnMut(Identity) -> Outcome<Store>) -> Outcome {
         transactions::totals_change_with_a_commit,
         transactions::unpublished_instances_are_removed,
         transactions::an_instance_is_replaced_under_its_pseudonyms,
+        transactions::nothing_replaces_an_instance_that_was_deleted,
         transactions::a_replacement_that_is_not_published_leaves_the_instance_before,
         transactions::intents_stay_until_settled,
         transactions::remarks_are_summed_over_the_instances_in_the_index,

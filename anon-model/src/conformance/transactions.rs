@@ -2,8 +2,8 @@
 
 use super::{Outcome, assign, commit, conflict, import, new_instance, phi, wanted};
 use crate::{
-    Conflict, Fingerprint, InstanceConflict, LookupStore, Names, NewInstance, RemarkReason, Remedy,
-    RulesRecord, Totals, Wanted,
+    AssignError, Conflict, Fingerprint, InstanceConflict, LookupStore, Names, NewInstance,
+    RemarkReason, Remedy, RulesRecord, Totals, Wanted,
 };
 
 pub(super) fn totals_change_with_a_commit(store: &dyn LookupStore) -> Outcome {
@@ -97,6 +97,22 @@ fn held(store: &dyn LookupStore) -> Outcome<Held> {
     Ok((stored.fingerprint, [instances, bytes], remarks))
 }
 
+/// Its new pairs would belong to no study.
+pub(super) fn nothing_replaces_an_instance_that_was_deleted(store: &dyn LookupStore) -> Outcome {
+    let (names, other) = replaceable(store)?;
+    let deleted = store.delete_study(&names.study)?.ok_or("not deleted")?;
+    store.settle(deleted.removal.group, &[])?;
+    let before = store.counts()?;
+    let refused = store.assign(&other).err().ok_or("assigned")?;
+    assert!(
+        matches!(&refused, AssignError::Backend(error) if error.remedy == Remedy::Retry),
+        "{refused:?}"
+    );
+    store.flush()?;
+    assert_eq!(store.counts()?, before);
+    Ok(())
+}
+
 pub(super) fn an_instance_is_replaced_under_its_pseudonyms(store: &dyn LookupStore) -> Outcome {
     let (names, other) = replaceable(store)?;
     let assigned = assign(store, &other)?;
@@ -127,7 +143,7 @@ pub(super) fn an_instance_is_replaced_under_its_pseudonyms(store: &dyn LookupSto
     store.flush()?;
     assert!(store.unsettled()?.is_empty());
     assert_eq!(held(store)?, (other.fingerprint, [2, 17], vec![2]));
-    // It is a repeat from now on, and so no other is one.
+    // The new object is the duplicate now, and the old one is refused.
     let again = Wanted {
         instance_conflict: InstanceConflict::Refuse,
         ..other

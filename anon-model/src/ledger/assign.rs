@@ -10,7 +10,7 @@ use crate::ledger::state::LedgerState;
 use crate::ledger::tables::{Snapshot, Tables};
 use crate::{
     AdoptError, AssignError, Assigned, BackendError, Conflict, Counts, InstanceConflict, Names,
-    Phi, Space, StudyConflict, Uid, Wanted,
+    Phi, Remedy, Space, StudyConflict, Uid, Wanted,
 };
 
 /// The highest number. Every UID with it fits in 64 characters (PS3.5 section 9.1).
@@ -111,7 +111,7 @@ impl<T: Tables> Ledger<T> {
         }
         let is_duplicate = match instance {
             Some(instance) => self.is_stored(state, instance, series, wanted)?,
-            None => false,
+            None => nothing_stored(wanted)?,
         };
         Ok(CheckedInstance {
             uids: [study, series, instance],
@@ -136,7 +136,7 @@ impl<T: Tables> Ledger<T> {
         let stored = state.snapshot.instance(instance)?;
         let stored = stored.map(|member| (member.series, member.fingerprint));
         let Some((known, fingerprint)) = stored.or(reserved) else {
-            return Ok(false);
+            return nothing_stored(wanted);
         };
         if Some(known) != series {
             return Err(Conflict::InstanceOfOtherSeries {
@@ -567,4 +567,16 @@ pub(super) fn check_form(space: Space, pseudonym: &str) -> Result<(), AdoptError
         _ => return Ok(()),
     };
     Err(AdoptError::Form { problem })
+}
+
+/// Returns false: nothing that is stored is repeated.
+///
+/// # Errors
+/// If the instance was to replace one. The next attempt stores it as a new one.
+fn nothing_stored(wanted: &Wanted) -> Result<bool, AssignError> {
+    if wanted.instance_conflict == InstanceConflict::Replace {
+        let reason = "the instance was deleted while another was to replace it; try again";
+        return Err(BackendError::new(Remedy::Retry, reason).into());
+    }
+    Ok(false)
 }

@@ -119,7 +119,9 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// is replaced atomically. Other bytes are never overwritten.
     fn publish(&self, group: Vec<Staged>) -> Vec<Result<(), StoreError>>;
 
-    /// Writes an object that will replace the one at its path, as [`stage`](Store::stage) does.
+    /// Writes an object that will replace the one at its path, as [`stage`](Store::stage) does. The bytes
+    /// are durable, whatever the durability of other objects. A store that implements this reads its
+    /// objects back with [`stored`](Store::stored).
     ///
     /// # Errors
     /// As [`stage`](Store::stage); [`StoreError::Occupied`] if the store replaces no objects, which is

@@ -7,15 +7,15 @@ use anon_engine::store::DirectoryStoreOptions;
 use anon_engine::testing::conformance::check_store;
 use anon_engine::testing::files::{DataSet, Lengths, Place, Syntax, Value, ct_small, encapsulated};
 use anon_engine::{
-    Deidentified, DirectoryStore, Engine, Error, MemoryQuarantine, MemoryStore, Outcome,
-    OutputPath, Policy, Receipt, Received, Remedy, Staged, Store, StoreError, StoredObject,
+    DirectoryStore, Engine, Error, MemoryQuarantine, MemoryStore, Outcome, Policy, Receipt,
+    Received, Remedy, Store,
 };
 use anon_model::LookupStore;
 use anon_script::rules::{Action, Element, Method, Rules};
 use dicom_core::{Tag, VR};
 
 use super::faults::{FAIL, FailingLookups, SUCCEED};
-use super::world;
+use super::world::{self, SimpleStore};
 
 const PIXELS: Tag = Tag(0x7FE0, 0x0010);
 const ROWS: Tag = Tag(0x0028, 0x0010);
@@ -380,46 +380,22 @@ fn a_repeat_of_an_instance_whose_file_is_missing_is_quarantined() {
             assert_eq!(
                 reason(&process(&object(changed, 8))),
                 "the stored file of this instance is missing, so the object cannot be compared with \
-                 it: delete its study and retry this entry",
+                 it: accept this entry to store it in the place of the missing file",
                 "{changed}, {is_earlier}"
             );
         }
     }
 }
 
-/// A store that sends its objects away.
-#[derive(Debug, Default)]
-struct Uploads(MemoryStore);
-
-impl Store for Uploads {
-    fn stage(&self, object: &Deidentified<'_>) -> Result<Staged, StoreError> {
-        self.0.stage(object)
-    }
-    fn publish(&self, group: Vec<Staged>) -> Vec<Result<(), StoreError>> {
-        self.0.publish(group)
-    }
-    fn discard(&self, staged: Staged) -> Result<(), StoreError> {
-        self.0.discard(staged)
-    }
-    fn contains(&self, path: &OutputPath) -> Result<bool, StoreError> {
-        self.0.contains(path)
-    }
-    fn stored(&self, _: &OutputPath) -> Result<Option<StoredObject>, StoreError> {
-        Ok(Some(StoredObject::NotReadable))
-    }
-    fn confirm(&self, paths: &[OutputPath]) -> Result<Vec<bool>, StoreError> {
-        self.0.confirm(paths)
-    }
-    fn remove_study(&self, patient: &str, study: &str) -> Result<(), StoreError> {
-        self.0.remove_study(patient, study)
-    }
+fn uploads() -> Arc<dyn Store> {
+    Arc::new(SimpleStore::sending_away())
 }
 
 #[test]
 fn the_fingerprint_decides_if_the_store_cannot_read_its_objects_back() {
-    check_store(&|| Arc::new(Uploads::default())).expect("it conforms");
+    check_store(&uploads).expect("it conforms");
     let taken = Arc::new(MemoryStore::new());
-    let uploads: Arc<dyn Store> = Arc::new(Uploads::default());
+    let uploads = uploads();
     for (is_earlier, store) in [
         (false, uploads.clone()),
         (false, taken.clone()),

@@ -10,14 +10,14 @@ use anon_engine::store::DirectoryStoreOptions;
 use anon_engine::testing::disk::{SimDisk, Survive};
 use anon_engine::testing::files::{DataSet, Place, Syntax, Value, encapsulated};
 use anon_engine::{
-    Category, Deidentified, DirectoryStore, Durability, Engine, EntryId, MemoryStore, Outcome,
-    OutputPath, Quarantine, Received, Staged, Stopped, Store, StoreError, StoredObject,
+    Category, DirectoryStore, Durability, Engine, EntryId, Outcome, OutputPath, Quarantine,
+    Received, Stopped, Store, StoredObject,
 };
 use anon_model::{Phi, PhiIndex, StudyConflict, Transactions};
 use dicom_core::{Tag, VR};
 
 use super::crash::{self, Failure};
-use super::world::{self, TestProject, ct, outcome, received};
+use super::world::{self, SimpleStore, TestProject, ct, outcome, received};
 
 const PATIENT_ID: Tag = Tag(0x0010, 0x0020);
 const PROTOCOL: Tag = Tag(0x0018, 0x1030);
@@ -198,41 +198,13 @@ fn object_replaces_nothing_for_a_reason_that_was_not_reviewed() {
     assert_eq!(project.lookups.totals().expect("memory").patients, 1);
 }
 
-/// A store that was written before objects could be replaced.
-#[derive(Debug)]
-struct Fixed(MemoryStore);
-
-impl Store for Fixed {
-    fn stage(&self, object: &Deidentified<'_>) -> Result<Staged, StoreError> {
-        self.0.stage(object)
-    }
-    fn publish(&self, group: Vec<Staged>) -> Vec<Result<(), StoreError>> {
-        self.0.publish(group)
-    }
-    fn discard(&self, staged: Staged) -> Result<(), StoreError> {
-        self.0.discard(staged)
-    }
-    fn contains(&self, path: &OutputPath) -> Result<bool, StoreError> {
-        self.0.contains(path)
-    }
-    fn stored(&self, path: &OutputPath) -> Result<Option<StoredObject>, StoreError> {
-        self.0.stored(path)
-    }
-    fn confirm(&self, paths: &[OutputPath]) -> Result<Vec<bool>, StoreError> {
-        self.0.confirm(paths)
-    }
-    fn remove_study(&self, patient: &str, study: &str) -> Result<(), StoreError> {
-        self.0.remove_study(patient, study)
-    }
-}
-
 #[test]
 fn store_that_replaces_no_objects_keeps_the_entry() {
     let project = TestProject::new();
     let engine = Engine::builder(
         world::policy(),
         project.lookups.clone(),
-        Arc::new(Fixed(MemoryStore::new())),
+        Arc::new(SimpleStore::default()),
         project.quarantine.clone(),
     );
     let engine = engine.workers(0).start().expect("an engine starts");

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use anon_engine::testing::files::{DataSet, Place, Syntax, ct_small};
 use anon_engine::testing::rules::PlainRules;
 use anon_engine::{
-    Engine, EngineBuilder, Error, Event, MemoryQuarantine, MemoryStore, Observer, Policy,
-    Quarantine, Receipt, Received, Store,
+    Deidentified, Engine, EngineBuilder, Error, Event, MemoryQuarantine, MemoryStore, Observer,
+    OutputPath, Policy, Quarantine, Receipt, Received, Staged, Store, StoreError, StoredObject,
 };
 use anon_model::{Identity, LookupStore, MemoryStore as MemoryLookups, SiteId, UidRoot};
 use dicom_core::{Tag, VR};
@@ -135,5 +135,49 @@ impl Observer for EventLines {
             _ => return,
         };
         self.0.lock().expect("no panics").push(line);
+    }
+}
+
+/// A store that replaces no objects.
+#[derive(Debug, Default)]
+pub(crate) struct SimpleStore {
+    inner: MemoryStore,
+    /// True if it cannot read its objects back.
+    sends_away: bool,
+}
+
+impl SimpleStore {
+    pub(crate) fn sending_away() -> Self {
+        Self {
+            sends_away: true,
+            ..Self::default()
+        }
+    }
+}
+
+impl Store for SimpleStore {
+    fn stage(&self, object: &Deidentified<'_>) -> Result<Staged, StoreError> {
+        self.inner.stage(object)
+    }
+    fn publish(&self, group: Vec<Staged>) -> Vec<Result<(), StoreError>> {
+        self.inner.publish(group)
+    }
+    fn discard(&self, staged: Staged) -> Result<(), StoreError> {
+        self.inner.discard(staged)
+    }
+    fn contains(&self, path: &OutputPath) -> Result<bool, StoreError> {
+        self.inner.contains(path)
+    }
+    fn stored(&self, path: &OutputPath) -> Result<Option<StoredObject>, StoreError> {
+        if self.sends_away {
+            return Ok(Some(StoredObject::NotReadable));
+        }
+        self.inner.stored(path)
+    }
+    fn confirm(&self, paths: &[OutputPath]) -> Result<Vec<bool>, StoreError> {
+        self.inner.confirm(paths)
+    }
+    fn remove_study(&self, patient: &str, study: &str) -> Result<(), StoreError> {
+        self.inner.remove_study(patient, study)
     }
 }

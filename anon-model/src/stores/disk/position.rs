@@ -144,7 +144,7 @@ impl DiskStore {
         self.position()
     }
 
-    /// Sets what decides how high the numbers may rise. The first call counts.
+    /// Sets the guard of the numbers. Later calls are ignored.
     pub fn set_guard(&self, guard: Arc<dyn NumberGuard>) {
         self.ledger.tables().set_guard(guard);
     }

@@ -150,9 +150,14 @@ impl DirectoryStore {
     }
 
     /// Writes an object to a temporary file.
-    fn stage_file(&self, object: &Deidentified<'_>, target: PathBuf) -> Result<Staged, StoreError> {
+    fn stage_file(
+        &self,
+        object: &Deidentified<'_>,
+        target: PathBuf,
+        durability: Durability,
+    ) -> Result<Staged, StoreError> {
         let mut open = self.temporaries.create().map_err(StoreError::Write)?;
-        let written = self.write(object, &mut *open.file);
+        let written = self.write(object, &mut *open.file, durability);
         let file = open.close();
         if let Err(error) = written {
             // Opening the store again removes what cannot be removed now. The write error says more
@@ -195,7 +200,7 @@ impl Store for DirectoryStore {
         if self.is_occupied(&target, object)? {
             return Err(StoreError::Occupied);
         }
-        self.stage_file(object, target)
+        self.stage_file(object, target, self.durability)
     }
 
     fn publish(&self, group: Vec<Staged>) -> Vec<Result<(), StoreError>> {
@@ -203,7 +208,8 @@ impl Store for DirectoryStore {
     }
 
     fn stage_over(&self, object: &Deidentified<'_>) -> Result<Staged, StoreError> {
-        self.stage_file(object, self.target(object.path()))
+        // After a power cut, the path must not hold less than the durable object that was there.
+        self.stage_file(object, self.target(object.path()), Durability::Full)
     }
 
     fn replace(&self, staged: Staged) -> Result<(), StoreError> {

@@ -16,16 +16,13 @@ impl DirectoryStore {
         &self,
         object: &Deidentified<'_>,
         file: &mut dyn WriteFile,
+        durability: Durability,
     ) -> Result<(), StoreError> {
         let mut buffer = self.buffers().pop().unwrap_or_default();
         let written = write_segments(object, &mut buffer, file);
         self.buffers().push(buffer);
         written?;
-        self.sync_file(file)
-    }
-
-    pub(super) fn sync_file(&self, file: &mut dyn WriteFile) -> Result<(), StoreError> {
-        match self.durability {
+        match durability {
             Durability::Full => file.sync().map_err(StoreError::Write),
             Durability::Relaxed => Ok(()),
         }
