@@ -213,7 +213,11 @@ pub(crate) fn open_lookups(
     }
     let store = Arc::new(open_store_file(project, settings, identity)?);
     if is_there {
-        evidence.check(project, &store.position()?)?;
+        let position = store.position()?;
+        evidence.check(project, &position)?;
+        if let Some(numbers) = evidence.lost_numbers(&position) {
+            store.raise_counters(numbers, position.group)?;
+        }
     }
     let mark = Keeper::start(project, &store, evidence.mark())?;
     Ok(OpenLookups { store, mark })

@@ -132,7 +132,7 @@ fn raised_counters_never_give_a_pseudonym_again_also_if_the_outputs_are_gone() -
     assert!(patients(&scene)?.contains(&"5-000001".to_owned()));
     let audit = fs::read_to_string(scene.project().join("private/audit.jsonl"))?;
     assert!(audit.contains("\"command\":\"raise-counters\""), "{audit}");
-    // The copy that was the newest does not know the numbers that were given since.
+    // The copy made before the counters were raised lacks the numbers given since.
     put_back(&scene, &newest)?;
     all_refuse(&scene, "is an older copy")
 }

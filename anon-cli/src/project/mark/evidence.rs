@@ -1,7 +1,8 @@
 //! [`Evidence`]: what the mark, the outputs and the export journals say about the lookup store.
 
 use anon_export::journal;
-use anon_model::disk::{Position, StoreMark, StoreMismatch};
+use anon_model::disk::{Numbers, Position, StoreMark, StoreMismatch};
+use anon_model::settings::Durability;
 use anon_model::{Identity, ProjectSettings, Space};
 use anyhow::Context as _;
 
@@ -22,6 +23,8 @@ pub(crate) struct Evidence {
     patient: u64,
     /// True if a patient of this site has outputs or was exported.
     has_patients: bool,
+    /// True if a power cut can lose commits of the store whose outputs are visible.
+    is_relaxed: bool,
 }
 
 impl Evidence {
@@ -52,6 +55,7 @@ impl Evidence {
             mark,
             patient: highest(&patients, identity),
             has_patients: patients.iter().any(|name| name.starts_with(&begin)),
+            is_relaxed: settings.durability == Durability::Relaxed,
         })
     }
 
@@ -69,10 +73,19 @@ impl Evidence {
             Err(_) => return Err(older(project)),
             Ok(()) => {}
         }
-        if self.patient > store.numbers.patients {
+        let given = self.lost_numbers(store).unwrap_or(store.numbers);
+        if self.patient > given.patients {
             return Err(older(project));
         }
         Ok(())
+    }
+
+    /// Returns the highest numbers that the store may have given, if it may have lost some: with relaxed
+    /// durability, a crash leaves the ceilings of the mark above the counters.
+    pub(crate) fn lost_numbers(&self, store: &Position) -> Option<Numbers> {
+        let ceilings = self.mark?.ceilings;
+        let may_be_lost = self.is_relaxed && !ceilings.is_within(store.numbers);
+        may_be_lost.then(|| ceilings.max(store.numbers))
     }
 
     /// Compares the evidence with a project that has no store.
@@ -115,9 +128,9 @@ pub(super) fn highest(patients: &[String], identity: &Identity) -> u64 {
 fn older(project: &Project) -> anyhow::Error {
     refused(
         project,
-        "private/lookup.redb is an older copy: numbers were given after it was made, and it would \
-         give them to others. Put the newest one back, or, if that is lost, go on with this one above \
-         every number that was given",
+        "private/lookup.redb is an older copy: the project was in use after it was made, and it would \
+         give the numbers of that time to others. Put the newest one back, or, if that is lost, go on \
+         with this one above every number that was given",
     )
 }
 
@@ -133,4 +146,41 @@ pub(super) fn foreign(project: &Project) -> anyhow::Error {
 fn refused(project: &Project, why: &str) -> anyhow::Error {
     let root = platform::shell_quoted(&project.root().to_string_lossy());
     Failure::cannot_run(format!("{why}:\n  anon -p {root} status --raise-counters"))
+}
+
+#[cfg(test)]
+mod tests {
+    use anon_model::{DiskOptions, DiskStore};
+
+    use super::*;
+
+    /// The file system can keep the directory of a patient whose commit it lost.
+    #[test]
+    fn outputs_that_a_power_cut_left_are_no_sign_of_an_older_copy() {
+        let directory = tempfile::tempdir().unwrap();
+        let project = Project::at(directory.path()).unwrap();
+        let identity = Identity::new("9".parse().unwrap(), "1.2.3".parse().unwrap()).unwrap();
+        let path = directory.path().join("lookup.redb");
+        let store = DiskStore::open(&path, identity, &DiskOptions::default()).unwrap();
+        let position = store.position().unwrap();
+        let ceilings = Numbers {
+            patients: 100,
+            ..Numbers::default()
+        };
+        let evidence = |patient, is_relaxed| Evidence {
+            mark: Some(StoreMark {
+                store: position.store,
+                group: position.group,
+                ceilings,
+            }),
+            patient,
+            has_patients: true,
+            is_relaxed,
+        };
+        assert!(evidence(100, true).check(&project, &position).is_ok());
+        assert_eq!(evidence(100, true).lost_numbers(&position), Some(ceilings));
+        assert!(evidence(101, true).check(&project, &position).is_err());
+        assert!(evidence(1, false).check(&project, &position).is_err());
+        assert_eq!(evidence(1, false).lost_numbers(&position), None);
+    }
 }

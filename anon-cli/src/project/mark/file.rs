@@ -14,12 +14,12 @@ use crate::project::Project;
 /// Bytes that are read at most. A mark has about 150.
 const MAX_BYTES: u64 = 4096;
 
-/// What stands in the place of the mark.
+/// The result of reading `store.mark`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Found {
     Nothing,
     Mark(StoreMark),
-    /// Something else than a mark.
+    /// Not a valid mark.
     Damaged,
 }
 

@@ -1,10 +1,10 @@
-//! [`Keeper`]: keeps the mark true while a lookup store is open for writing.
+//! [`Keeper`]: keeps the mark up to date while a lookup store is open for writing.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anon_model::disk::{NumberGuard, Numbers, Position, StoreMark};
 use anon_model::{BackendError, DiskStore, Remedy};
@@ -30,7 +30,8 @@ const HALF: Numbers = Numbers {
     accessions: BLOCK.accessions / 2,
 };
 
-/// How often the group of the store is noted, so that copies made in a run that crashes are known.
+/// How often the group of the store is written to the mark, so that copies made in a run that crashes
+/// are known.
 const INTERVAL: Duration = Duration::from_mins(1);
 
 /// Keeps the mark of a lookup store that is open for writing. Dropping it leaves the mark as after a
@@ -92,9 +93,11 @@ impl Keeper {
             .store
             .checkpoint()
             .context("cannot close the lookup store")?;
+        // A commit that the engine did not wait for may have come after.
+        let highest = self.guard.state().numbers;
         let written = self.guard.update(|mark| {
             mark.group = position.group;
-            mark.ceilings = position.numbers;
+            mark.ceilings = position.numbers.max(highest);
         });
         if let Err(error) = written {
             tracing::warn!(%error, "{CANNOT_WRITE}");
@@ -125,7 +128,7 @@ fn begin(
     };
     match (file::write(path, &mark), before) {
         (Ok(()), _) => Ok(mark),
-        (Err(error), Some(before)) if error.kind() == io::ErrorKind::StorageFull => {
+        (Err(error), Some(before)) if is_full(&error) => {
             tracing::warn!("there is no space to write store.mark");
             Ok(*before)
         }
@@ -137,6 +140,12 @@ impl Drop for Keeper {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// Returns true if there is no space, or none that the user may have.
+fn is_full(error: &io::Error) -> bool {
+    let kinds = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+    kinds.contains(&error.kind())
 }
 
 const CANNOT_WRITE: &str = "cannot write store.mark";
@@ -195,14 +204,18 @@ impl Guard {
 
     /// Raises the ceilings when woken, and notes the group of the store at intervals.
     fn run(&self, store: &Weak<DiskStore>, woken: &Receiver<Wake>) {
+        let mut due = Instant::now() + INTERVAL;
         loop {
-            let done = match woken.recv_timeout(INTERVAL) {
+            let done = match woken.recv_deadline(due) {
                 Ok(Wake::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Ok(Wake::Raise) => {
                     let numbers = self.state().numbers;
                     self.raise(numbers).map_err(anyhow::Error::new)
                 }
-                Err(RecvTimeoutError::Timeout) => self.note_group(store),
+                Err(RecvTimeoutError::Timeout) => {
+                    due = Instant::now() + INTERVAL;
+                    self.note_group(store)
+                }
             };
             if let Err(error) = done {
                 // A commit that reaches a ceiling tries again, and reports it.
@@ -230,9 +243,10 @@ impl NumberGuard for Guard {
         };
         if !numbers.is_within(ceilings) {
             return self.raise(numbers).map_err(|error| {
-                let remedy = match error.kind() {
-                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Remedy::Retry,
-                    _ => Remedy::Stop,
+                let remedy = if is_full(&error) {
+                    Remedy::Retry
+                } else {
+                    Remedy::Stop
                 };
                 BackendError::new(remedy, error)
             });
@@ -261,6 +275,12 @@ mod tests {
         }
     }
 
+    fn opened(directory: &Path) -> Arc<DiskStore> {
+        let identity = Identity::new("9".parse().unwrap(), "1.2.3".parse().unwrap()).unwrap();
+        let path = directory.join("lookup.redb");
+        Arc::new(DiskStore::open(&path, identity, &DiskOptions::default()).unwrap())
+    }
+
     fn assign(store: &DiskStore, number: u64) {
         let wanted = Wanted {
             patient: Phi::new(format!("P{number}")),
@@ -276,10 +296,7 @@ mod tests {
     fn no_number_above_the_mark_on_disk_is_committed() {
         let directory = tempfile::tempdir().unwrap();
         let project = Project::at(directory.path()).unwrap();
-        let identity = Identity::new("9".parse().unwrap(), "1.2.3".parse().unwrap()).unwrap();
-        let path = directory.path().join("lookup.redb");
-        let store = DiskStore::open(&path, identity, &DiskOptions::default()).unwrap();
-        let store = Arc::new(store);
+        let store = opened(directory.path());
         let keeper = Keeper::start(&project, &store, None).unwrap();
         assert_eq!(mark_of(&project).ceilings, BLOCK);
         let mut number = 0;
@@ -310,10 +327,7 @@ mod tests {
     fn the_group_is_noted_while_the_store_is_open() {
         let directory = tempfile::tempdir().unwrap();
         let project = Project::at(directory.path()).unwrap();
-        let identity = Identity::new("9".parse().unwrap(), "1.2.3".parse().unwrap()).unwrap();
-        let path = directory.path().join("lookup.redb");
-        let store = DiskStore::open(&path, identity, &DiskOptions::default()).unwrap();
-        let store = Arc::new(store);
+        let store = opened(directory.path());
         let keeper = Keeper::start(&project, &store, None).unwrap();
         let copied = store.position().unwrap();
         assert_eq!(mark_of(&project).check(&copied), Ok(()));
@@ -331,10 +345,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let project = Project::at(&directory.path().join("project")).unwrap();
         std::fs::create_dir(project.root()).unwrap();
-        let identity = Identity::new("9".parse().unwrap(), "1.2.3".parse().unwrap()).unwrap();
-        let path = directory.path().join("lookup.redb");
-        let store = DiskStore::open(&path, identity, &DiskOptions::default()).unwrap();
-        let store = Arc::new(store);
+        let store = opened(directory.path());
         let _keeper = Keeper::start(&project, &store, None).unwrap();
         std::fs::remove_dir_all(project.root()).unwrap();
         for number in 0..=BLOCK.patients {

@@ -10,7 +10,9 @@
 //! ```
 //!
 //! * The store has committed a group before the mark names it. So a store with a lower group than the
-//!   mark is an older copy, and a crash at any instruction leaves a store that is taken.
+//!   mark is an older copy, and a crash at any instruction leaves a store that is accepted.
+//! * With relaxed durability, a power cut can lose commits whose outputs are visible. After a crash, the
+//!   counters are raised to the ceilings, so that no number is given twice.
 //! * No number above the ceilings is ever committed. So `--raise-counters` goes on above every number
 //!   that was given, also if the store that gave them is lost.
 //! * Patients in `public/` and in the export journals with numbers that the store has not given show an

@@ -60,7 +60,10 @@ fn search(bytes: &[u8], identity: &Identity, highest: &mut Numbers) {
             let value = bytes.get(at + tag.len()..).and_then(accession);
             for text in value.unwrap_or_default().split('\\') {
                 let number = outputs::number(identity, Space::Accession, text.trim());
-                highest.accessions = highest.accessions.max(number);
+                // An original that was kept must not use the counter up.
+                if number < outputs::END / 2 {
+                    highest.accessions = highest.accessions.max(number);
+                }
             }
         }
     }

@@ -8,7 +8,7 @@ use anon_model::disk::Numbers;
 use anon_model::{Identity, Space, uid};
 
 /// The lowest number that no store gives.
-const END: u64 = 10_u64.pow(uid::COUNTER_DIGITS);
+pub(super) const END: u64 = 10_u64.pow(uid::COUNTER_DIGITS);
 
 /// Returns the number that a pseudonym was made of; 0 if it was made of none that a store gives.
 pub(super) fn number(identity: &Identity, space: Space, pseudonym: &str) -> u64 {

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use anon_model::disk::{Numbers, Position, StoreMark};
-use anon_model::{DiskStore, Identity, ProjectSettings, RulesHistory as _};
+use anon_model::{Counts, DiskStore, Identity, ProjectSettings, Pseudonyms as _};
 use anyhow::Context as _;
 
 use crate::exit::Failure;
@@ -61,15 +61,16 @@ pub(crate) fn raise_counters(
     Ok(after.numbers)
 }
 
-/// Refuses the store of another project: its pseudonyms belong to its own patients. A store that gave
-/// none is as good as a new one.
+/// Refuses the store of another project: its pseudonyms belong to its own patients. A store without
+/// pseudonyms is accepted, such as one that a crash left here before its mark was written.
 fn check_own(
     project: &Project,
     store: &DiskStore,
     position: &Position,
     mark: Option<&StoreMark>,
 ) -> anyhow::Result<()> {
-    if mark.is_some_and(|mark| mark.store != position.store) && store.is_frozen()? {
+    if mark.is_some_and(|mark| mark.store != position.store) && store.counts()? != Counts::default()
+    {
         return Err(evidence::foreign(project));
     }
     Ok(())
