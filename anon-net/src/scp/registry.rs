@@ -163,8 +163,14 @@ impl RegistryState {
     /// Ends the threads of connections that are being closed. A peer that stopped inside a message,
     /// or does not read, would hold its thread until a timeout.
     fn shut_down_ending(&self) {
-        let ending = self.connections.values().filter(|it| it.is_ending());
-        ending.for_each(Connection::shut_down);
+        for connection in self.connections.values().filter(|it| it.is_ending()) {
+            if connection.phase == Phase::Closing {
+                connection.shut_down();
+            } else {
+                // Its A-RELEASE-RP may still have to be sent.
+                let _ = connection.socket.shutdown(Shutdown::Read);
+            }
+        }
     }
 
     /// Opens an association for a connection that waits for a place, if there is one.

@@ -209,7 +209,7 @@ fn association_that_does_not_read_responses_gives_way() {
     let scp = bind(memory().max_associations(1).admission_timeout(TIMEOUT));
     let mut association = dial(&scp).expect("an association");
     std::thread::scope(|scope| {
-        // Sends until the receiver reads no more, and then until its connection is shut down.
+        // Blocks once the receiver stops reading, and ends when the connection is shut down.
         scope.spawn(|| {
             let mut peer = Peer(&mut *association);
             while peer.send(ECHO_CONTEXT, &echo(1)).is_ok() {}
