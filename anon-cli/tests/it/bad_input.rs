@@ -9,7 +9,8 @@ use dicom_core::{Tag, VR};
 
 use crate::support::{Scene, Test, finish, tree};
 
-/// Memory limit of the process, in KiB.
+/// Limit of the memory that the process may write, in KiB. Address space (`ulimit -v`) is not it: each thread reserves
+/// 128 MiB of it for its allocator.
 const MEMORY: u32 = 512 << 10;
 
 const CHARACTER_SET: Tag = Tag(0x0008, 0x0005);
@@ -176,7 +177,7 @@ fn bad_files_are_quarantined_with_a_reason_and_write_nothing_outside_the_project
     };
     let before = outside()?;
     let run = format!(
-        "ulimit -v {MEMORY}; exec '{}' -p project --format json import in --jobs 2 --site-id 7",
+        "ulimit -d {MEMORY}; exec '{}' -p project --format json import in --jobs 2 --site-id 7",
         env!("CARGO_BIN_EXE_anon")
     );
     let mut command = Command::new("sh");

@@ -20,7 +20,7 @@ const DELIMITER: [u8; 8] = [0xFE, 0xFF, 0xDD, 0xE0, 0, 0, 0, 0];
 /// The longest value that PS3.5 section 7.1 has room for: even, and not the undefined length.
 const LONGEST: u32 = 0xFFFF_FFFE;
 
-/// Memory limit of the process in KiB, a quarter of an object.
+/// Limit of the memory that the process may write in KiB, a quarter of an object.
 const MEMORY: u32 = 1 << 20;
 
 /// Limit of resident memory, in bytes.
@@ -91,7 +91,7 @@ fn high_water(pid: u32) -> u64 {
 /// Imports `in/` under the memory limit and returns the only output.
 fn import_in_little_memory(scene: &Scene) -> Test<File> {
     let run = format!(
-        "ulimit -v {MEMORY}; exec '{}' -p project --format json import in --jobs 1 --site-id 5",
+        "ulimit -d {MEMORY}; exec '{}' -p project --format json import in --jobs 1 --site-id 5",
         env!("CARGO_BIN_EXE_anon")
     );
     let mut command = Command::new("sh");

@@ -321,7 +321,9 @@ fn an_acceptance_finishes_one_that_failed_in_the_same_process_before() -> Test {
 #[test]
 fn an_object_that_changed_after_its_review_is_not_accepted() -> Test {
     let scene = with_burned_in_text()?;
-    scene.json(&["quarantine", "clear", "--yes"])?.exits(0);
+    scene
+        .json(&["quarantine", "clear", "--yes", "--all"])?
+        .exits(0);
     scene.set("quarantine.files", "reference")?;
     scene.json(&["import", "in"])?.exits(1);
     let id = entry(&scene, "Burned_In")?;
