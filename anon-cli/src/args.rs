@@ -516,8 +516,11 @@ fn reason_text(text: &str) -> Result<String, &'static str> {
 pub(crate) enum DialectName {
     /// The dialect of the RSNA DICOM Anonymizer V17 and V18
     Rsna,
-    /// The dialect of CTP
+    /// The dialect of CTP. What can let an original through is refused
+    #[value(alias = "ctp-strict")]
     Ctp,
+    /// The dialect of CTP, with CTP's faults
+    CtpCompatible,
 }
 
 #[derive(Debug, Args)]
@@ -552,6 +555,9 @@ pub(crate) enum Script {
         /// Show the result for this DICOM file. The value can identify a patient
         #[arg(long, value_name = "DICOM")]
         with: Option<PathBuf>,
+        /// Lookup table of a CTP script: lines of TYPE/VALUE=REPLACEMENT
+        #[arg(long, value_name = "TABLE")]
+        lookup: Option<PathBuf>,
     },
 }
 

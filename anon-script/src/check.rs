@@ -12,6 +12,7 @@ use std::collections::HashMap;
 
 use dicom_core::Tag;
 
+use crate::ctp::{CtpScript, Mode};
 use crate::diagnostic::{Code, Diagnostic, Problems, order};
 use crate::rule_set::{Row, RuleSet, TooManyGroups};
 use crate::rules::Action;
@@ -123,6 +124,46 @@ pub fn load(text: &str, dialect: Option<Dialect>) -> Result<Compiled, Vec<Diagno
         }
         _ => Err(problems),
     }
+}
+
+/// Returns the dialect of a script. `None` if it has features of both or of neither.
+///
+/// ```
+/// use anon_script::{Dialect, check::detect, parse};
+///
+/// let (script, _) = parse(r#"<script><e en="T" t="00100020">@hash(this,8)</e></script>"#);
+/// assert_eq!(detect(&script), Some(Dialect::Ctp));
+/// ```
+pub fn detect(script: &Script) -> Option<Dialect> {
+    let problems = Problems::new(&script.source);
+    Check { script, problems }.detect()
+}
+
+/// Reads a script of CTP in strict mode: a function that does not exist, or a parameter that is not defined,
+/// refuses it.
+///
+/// # Errors
+/// The problems of the script, in its order.
+///
+/// ```
+/// use anon_script::check::strict_ctp;
+///
+/// let problems = strict_ctp(r#"<script><e en="T" t="00100020">@hsah(this,8)</e></script>"#).unwrap_err();
+/// assert_eq!(problems[0].help, "did you mean `@hash`?");
+/// ```
+pub fn strict_ctp(text: &str) -> Result<CtpScript, Vec<Diagnostic>> {
+    let (script, mut found) = parse(text);
+    let mut check = Check {
+        script: &script,
+        problems: Problems::new(&script.source),
+    };
+    check.faults_of_ctp();
+    found.extend(check.problems.finish());
+    order(&mut found);
+    if found.iter().any(Diagnostic::is_error) {
+        return Err(found);
+    }
+    Ok(CtpScript::new(&script, Mode::Strict))
 }
 
 struct Check<'s> {

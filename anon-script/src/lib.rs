@@ -53,7 +53,7 @@
 //! | detected by | `@uid @ptid @acc @hashdate` without parentheses | a function only CTP has, a parameter that is referred to, a tag `gggg[creator]ee` |
 //! | a row without text | keeps the element | empties it |
 //! | an element no row names | is removed | stays, unless the script says otherwise |
-//! | here | compiled | parsed, and refused with the position of each function |
+//! | here | compiled | parsed, and refused with the position of each function; [`ctp`] evaluates single rules |
 //!
 //! The operations of `rsna`, each with or without its parentheses:
 //!
@@ -103,6 +103,7 @@
 
 pub mod builtin;
 pub mod check;
+pub mod ctp;
 pub mod diagnostic;
 pub mod rule_set;
 pub mod rules;

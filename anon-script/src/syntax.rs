@@ -6,12 +6,13 @@
 pub mod call;
 mod element;
 mod other_stage;
-mod properties;
+pub(crate) mod properties;
 pub mod script;
 mod xml;
 
 pub use call::{Argument, Call, Clause, Expression, Part};
 pub use element::{ElementRef, Id};
+pub(crate) use element::{hex_tag, private as private_tag};
 pub use script::Script;
 
 pub use crate::span::{Position, Span, Text};

@@ -1,6 +1,9 @@
 //! `anon script`: checks, shows and explains scripts. Needs no project.
 
 mod explain;
+mod explain_ctp;
+mod explained;
+mod facts;
 mod show;
 
 use std::path::Path;
@@ -43,9 +46,12 @@ pub(crate) fn run(context: &Context<'_>, action: &Script) -> anyhow::Result<Exit
     match action {
         Script::Check { script } => check(context, script),
         Script::Show { script } => show::run(context, script),
-        Script::Explain { script, tag, with } => {
-            explain::run(context, script, tag, with.as_deref())
-        }
+        Script::Explain {
+            script,
+            tag,
+            with,
+            lookup,
+        } => explain::run(context, script, tag, with.as_deref(), lookup.as_deref()),
     }
 }
 
@@ -85,7 +91,7 @@ fn open(script: &ScriptFile) -> anyhow::Result<LoadedScript> {
     let text = rules::read(Path::new(&script.file))?;
     let stated = script.dialect.map(|dialect| match dialect {
         DialectName::Rsna => Dialect::Rsna,
-        DialectName::Ctp => Dialect::Ctp,
+        DialectName::Ctp | DialectName::CtpCompatible => Dialect::Ctp,
     });
     Ok(match load(&text, stated) {
         Ok(compiled) => {

@@ -55,6 +55,7 @@ mod replacing;
 mod retrieve;
 mod room;
 mod script;
+mod script_ctp;
 mod serve;
 mod serve_kill;
 mod serve_reports;

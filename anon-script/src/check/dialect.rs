@@ -96,6 +96,39 @@ impl Check<'_> {
         }
     }
 
+    /// Reports what is wrong in the rules of a CTP script, whatever they do.
+    pub(super) fn faults_of_ctp(&mut self) {
+        let script = self.script;
+        let params = script.params.iter().map(|param| param.name.as_str());
+        let params: HashSet<&str> = params.collect();
+        let enabled = |rule: &&Rule| rule.enabled == Enabled::Yes;
+        for rule in script.elements.iter().filter(enabled) {
+            self.faults_in(&rule.expression, &params);
+        }
+    }
+
+    fn faults_in(&mut self, expression: &Expression, params: &HashSet<&str>) {
+        for part in &expression.parts {
+            match part {
+                Part::Call(call) if is_ctp(&call.name) => {
+                    self.undefined(call, params);
+                    for clause in &call.clauses {
+                        self.faults_in(&clause.body, params);
+                    }
+                }
+                Part::Call(call) => {
+                    let help = suggestion(&call.name);
+                    self.problem(Code::UnknownOperation, call.name_span, help);
+                }
+                Part::Word { name, span } => {
+                    let help = format!("CTP needs parentheses: `@{name}()`");
+                    self.problem(Code::UnknownOperation, *span, help);
+                }
+                Part::Literal { .. } => {}
+            }
+        }
+    }
+
     fn refuse_ctp_in(&mut self, expression: &Expression, params: &HashSet<&str>) {
         for part in &expression.parts {
             match part {

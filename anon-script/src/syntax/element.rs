@@ -115,7 +115,7 @@ pub(crate) fn private(text: &str) -> Option<(u16, String, u8)> {
 }
 
 /// Parses 1 to 8 hexadecimal digits, or `gggg,eeee`.
-fn hex_tag(text: &str) -> Option<Tag> {
+pub(crate) fn hex_tag(text: &str) -> Option<Tag> {
     let is_hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if let Some((group, element)) = text.split_once(',') {
         let is_short = group.len() <= 4 && element.len() <= 4;

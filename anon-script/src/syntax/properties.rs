@@ -40,6 +40,26 @@ fn logical_end(text: &str, at: usize) -> usize {
     at + end
 }
 
+/// Reads a file of keys and values, as Java does. Returns the line of each pair, counted from 1, its key and
+/// its value.
+pub(crate) fn pairs(text: &str) -> Vec<(u32, String, String)> {
+    let mut pairs = Vec::new();
+    let (mut at, mut line) = (0, 1);
+    while at < text.len() {
+        let end = logical_end(text, at);
+        let written = Span::new(at, end).of(text);
+        let content = written.trim_start().trim_end_matches(['\n', '\r']);
+        if !content.is_empty() && !content.starts_with(['#', '!']) {
+            let (key, (value, _)) = split(content, 0);
+            let read = |text: &str| unescape(text, 0).value().to_owned();
+            pairs.push((line, read(key), read(value)));
+        }
+        line += u32::try_from(written.matches('\n').count()).unwrap_or(u32::MAX);
+        at = end;
+    }
+    pairs
+}
+
 fn line(text: &str, span: Span, script: &mut Script, problems: &mut Problems<'_>) {
     let written = span.of(text);
     let begin = span.start + (written.len() - written.trim_start().len());

@@ -1,6 +1,7 @@
 //! Tests of scripts: examples in folders, V17's own script, properties, and bugs of V17.
 
 mod corpus;
+mod ctp;
 mod faults;
 mod hostile;
 mod older_form;

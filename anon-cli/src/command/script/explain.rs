@@ -1,7 +1,5 @@
 //! `anon script explain`: explains what happens to one data element, in general or in one file.
 
-use std::fs::File;
-use std::io::{Cursor, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,9 +10,9 @@ use anon_script::{Action, Element, RuleSet, Rules as _, Tag};
 use anyhow::Context as _;
 use dicom_core::dictionary::DataDictionary;
 use dicom_dictionary_std::StandardDataDictionary;
-use dicom_object::{FileDicomObject, InMemDicomObject, OpenFileOptions};
-use serde::Serialize;
 
+use super::explain_ctp::{self, Question};
+use super::explained::{ElementResult, Summary, parsed, print, read};
 use super::show::{action_name, rule_text, tag_digits};
 use super::{LoadedScript, open, print_problems};
 use crate::args::ScriptFile;
@@ -23,32 +21,20 @@ use crate::exit::{ExitStatus, Failure};
 use crate::project::Project;
 use crate::project::settings;
 
-/// The largest file that is read, in bytes.
-const MAX_BYTES: u64 = 1 << 30;
-
-#[derive(Debug, Serialize)]
-struct Summary<'s> {
-    event: &'static str,
-    command: &'static str,
-    tag: String,
-    rule: Option<String>,
-    line: Option<u32>,
-    action: &'static str,
-    value: Option<String>,
-    outcome: &'s str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-}
-
 pub(super) fn run(
     context: &Context<'_>,
     script: &ScriptFile,
     tag: &str,
     with: Option<&Path>,
+    lookup: Option<&Path>,
 ) -> anyhow::Result<ExitStatus> {
     let tag = StandardDataDictionary
         .parse_tag(tag.trim())
         .ok_or_else(|| Failure::configuration(format!("{tag:?} is neither a tag nor a keyword")))?;
+    let question = Question { tag, with, lookup };
+    if let Some(status) = explain_ctp::run(context, script, question)? {
+        return Ok(status);
+    }
     let loaded = open(script)?;
     let Some(rules) = loaded.rules.clone() else {
         print_problems(context, script, &loaded)?;
@@ -91,23 +77,6 @@ fn outcome_of_action(action: &Action) -> &'static str {
         Action::Remove => "remove",
         Action::Empty => "empty",
         _ => "value",
-    }
-}
-
-/// The result for one element.
-#[derive(Debug, Default)]
-struct ElementResult {
-    outcome: &'static str,
-    value: Option<String>,
-    reason: Option<String>,
-}
-
-impl ElementResult {
-    fn from_outcome(outcome: &'static str) -> Self {
-        Self {
-            outcome,
-            ..Self::default()
-        }
     }
 }
 
@@ -174,25 +143,6 @@ fn compare(
     })
 }
 
-fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let failed = || Failure::CannotRun(format!("cannot read {}", path.display()));
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
-        .with_context(failed)?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(Failure::cannot_run(format!(
-            "{} is larger than 1 GiB",
-            path.display()
-        )));
-    }
-    Ok(bytes)
-}
-
-fn parsed(bytes: &[u8]) -> anyhow::Result<FileDicomObject<InMemDicomObject>> {
-    Ok(OpenFileOptions::new().from_reader(Cursor::new(bytes))?)
-}
-
 /// Returns the settings of the chosen project, or those of a new one.
 fn settings_of(context: &Context<'_>) -> anyhow::Result<ProjectSettings> {
     match Project::chosen(context.project()) {
@@ -221,24 +171,4 @@ fn deidentify(
         Ok(clean) => Ok(Ok(clean.to_vec()?)),
         Err(refusal) => Ok(Err(refusal)),
     }
-}
-
-fn print(context: &Context<'_>, summary: &Summary<'_>) -> anyhow::Result<()> {
-    let line = |text: String| context.report.line(&text);
-    match (&summary.rule, summary.line) {
-        (Some(rule), Some(number)) => {
-            line(format!("{}: {rule} (line {number})", summary.tag))?;
-        }
-        (Some(rule), None) => line(format!("{}: {rule}", summary.tag))?,
-        (None, _) => line(format!("{}: no rule names it", summary.tag))?,
-    }
-    line(format!("action:  {}", summary.action))?;
-    line(format!("outcome: {}", summary.outcome))?;
-    if let Some(value) = &summary.value {
-        line(format!("value:   {value}"))?;
-    }
-    if let Some(reason) = &summary.reason {
-        line(format!("reason:  {reason}"))?;
-    }
-    Ok(())
 }
