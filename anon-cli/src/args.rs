@@ -298,6 +298,10 @@ These commands store it in the keyring as anon/USER (each asks for the password)
 #[command(after_long_help = PASSWORDS)]
 pub(crate) struct Export {
     /// Destination: a node in the settings, AET@host:port, s3, or file:DIR
+    ///
+    /// DIR must lie outside every project, after its links are resolved. Links below DIR are not
+    /// followed: one in place of a directory fails the objects there, one in place of an object is
+    /// replaced. DIR/.anon-export must belong to you, and becomes accessible to you alone.
     #[arg(value_name = "DEST")]
     pub(crate) destination: String,
     /// Export the patient with this anonymous id; can be repeated
@@ -373,7 +377,8 @@ pub(crate) enum List {
 )]
 pub(crate) struct Index {
     /// Write the index as CSV (UTF-8, the columns of V17), readable by you alone. Without FILE, to
-    /// private/phi_export, with the name that V17 uses
+    /// private/phi_export, with the name that V17 uses. The directory of FILE must be one in which
+    /// others cannot replace it
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
     pub(crate) csv: Option<Option<PathBuf>>,
     /// Write the index as an Excel workbook (all cells are text), readable by you alone. Without FILE,

@@ -6,6 +6,8 @@
 
 #[cfg(any(test, windows))]
 mod pipe;
+
+pub(crate) mod identifying;
 pub(crate) mod terminal;
 
 use std::fs::{DirBuilder, File, OpenOptions};

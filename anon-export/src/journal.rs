@@ -28,6 +28,9 @@
 //! incomplete fails its checksum; it and everything after it is cut off. `totals` is used if the
 //! last export ended; otherwise the patients' files are added up. The number in `header` is the
 //! version of all files. Version 1 has no `ended` and no error; the next export makes it version 2.
+//!
+//! Whoever can write a line decides what is not sent again. So a journal in a directory that everyone
+//! may write to is refused, and links below `<root>` are not followed.
 
 mod line;
 mod patient;
@@ -37,8 +40,8 @@ mod status;
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub(crate) use patient::{Extent, JournalEntry, PatientJournal};
@@ -46,8 +49,9 @@ pub use patient_end::PatientEnd;
 pub use runs::{RunEnd, RunOutcome, RunStatus};
 pub use status::{DestinationStatus, PatientStatus, Totals, destinations, patient_names, patients};
 
+use crate::platform::{self, Access, Dir};
 use crate::report::ExportReport;
-use crate::{Error, KeyPart, platform};
+use crate::{Error, KeyPart};
 
 /// The first line of a header: the format and its version.
 const FORMAT: &str = "anon-export journal 2";
@@ -63,7 +67,8 @@ const TOTALS: &str = "totals";
 /// The record of what was sent to one destination. Locked: one process and one `Journal` at a time.
 #[derive(Debug)]
 pub struct Journal {
-    root: PathBuf,
+    root: Dir,
+    patients: Arc<Dir>,
     who: String,
     now: fn() -> SystemTime,
     totals: Mutex<Totals>,
@@ -89,13 +94,17 @@ impl Journal {
         now: fn() -> SystemTime,
     ) -> Result<Self, Error> {
         let address = one_line(address, usize::MAX);
-        let root = root.join(directory_name(&address));
-        fs::create_dir_all(root.join(PATIENTS)).map_err(journal_error("create a directory"))?;
-        let lock = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(root.join(LOCK))
+        let failed = journal_error("create a directory");
+        fs::create_dir_all(root).map_err(&failed)?;
+        let above = Dir::open(root).map_err(&failed)?;
+        let name = directory_name(&address);
+        let root = above.make_child(name, Access::Umask).map_err(&failed)?;
+        let patients = root.make_child(PATIENTS, Access::Umask).map_err(&failed)?;
+        for directory in [&above, &root, &patients] {
+            refuse_open_to_all(directory)?;
+        }
+        let lock = root
+            .open_or_create(LOCK)
             .map_err(journal_error("create a file"))?;
         lock.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => Error::Busy,
@@ -108,11 +117,12 @@ impl Journal {
         }
         if !found.is_some_and(|found| found.is_current) {
             let text = format!("{FORMAT}\n{address}\n");
-            replace(&root.join(HEADER), text.as_bytes()).map_err(journal_error("write a file"))?;
+            replace(&root, HEADER, text.as_bytes()).map_err(journal_error("write a file"))?;
         }
         let totals = status::totals(&root)?;
         Ok(Self {
             root,
+            patients: Arc::new(patients),
             who: one_line(who, MAX_WHO),
             now,
             totals: Mutex::new(totals),
@@ -128,24 +138,23 @@ impl Journal {
     /// Records the start of an export.
     pub(crate) fn begin(&self) -> Result<(), Error> {
         let fields = ["begin", &seconds((self.now)()), &self.who];
-        runs::append(&self.root.join(RUNS), &line::write(&fields))
-            .map_err(journal_error("write a file"))
+        runs::append(&self.root, &line::write(&fields)).map_err(journal_error("write a file"))
     }
 
     /// Records the end of an export.
     pub(crate) fn end(&self, report: &ExportReport, error: Option<&Error>) -> Result<(), Error> {
         let totals = *self.lock();
         let text = status::write(&totals);
-        replace(&self.root.join(TOTALS), text.as_bytes()).map_err(journal_error("write a file"))?;
+        replace(&self.root, TOTALS, text.as_bytes()).map_err(journal_error("write a file"))?;
         let when = seconds((self.now)());
         let end = runs::end(&when, report, error);
-        runs::append(&self.root.join(RUNS), &end).map_err(journal_error("write a file"))
+        runs::append(&self.root, &end).map_err(journal_error("write a file"))
     }
 
     /// Opens the record of a patient.
     pub(crate) fn patient(&self, patient: &KeyPart) -> Result<PatientJournal, Error> {
-        let path = self.root.join(PATIENTS).join(patient.as_str());
-        PatientJournal::open(path, patient, self.now).map_err(journal_error("read a file"))
+        PatientJournal::open(&self.patients, patient, self.now)
+            .map_err(journal_error("read a file"))
     }
 
     /// Makes the record of a patient durable and adds it to the totals.
@@ -172,11 +181,12 @@ struct Header {
 }
 
 /// Returns the header. `None` if there is none, or an incomplete one.
-fn header(root: &Path) -> Result<Option<Header>, Error> {
-    let text = match fs::read_to_string(root.join(HEADER)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        text => text.map_err(journal_error("read a file"))?,
+fn header(root: &Dir) -> Result<Option<Header>, Error> {
+    let failed = journal_error("read a file");
+    let Some(bytes) = platform::read(root, HEADER).map_err(&failed)? else {
+        return Ok(None);
     };
+    let text = String::from_utf8(bytes).map_err(|_| failed(io::ErrorKind::InvalidData.into()))?;
     let mut lines = text.lines();
     let is_current = match lines.next() {
         Some(FORMAT) => true,
@@ -210,14 +220,29 @@ fn error_of(field: &str) -> Option<String> {
     (field != "-").then(|| field.to_owned())
 }
 
+/// Refuses a directory in which everyone could write lines.
+fn refuse_open_to_all(directory: &Dir) -> Result<(), Error> {
+    let failed = journal_error("use the directory");
+    if directory.is_open_to_all().map_err(&failed)? {
+        let words = "every user may write to it; take that permission away (chmod -R o-w)";
+        return Err(failed(io::Error::other(words)));
+    }
+    Ok(())
+}
+
 /// Replaces a file atomically and durably.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let fresh = path.with_extension("new");
-    let mut file = File::create(&fresh)?;
+fn replace(directory: &Dir, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let fresh = format!("{name}.new");
+    // A crash leaves one.
+    match directory.remove_file(&fresh) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = directory.create_new(&fresh)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    fs::rename(&fresh, path)?;
-    path.parent().map_or(Ok(()), platform::sync_directory)
+    directory.rename(&fresh, directory, name)?;
+    directory.sync()
 }
 
 /// Returns the first `max_chars` characters of `text`, control characters replaced.

@@ -1,103 +1,91 @@
-//! Operations that differ between operating systems. Each has a portable implementation; the tests
-//! below run both.
+//! Files and directories relative to an open directory, without following links. What differs
+//! between operating systems is here. The portable implementation checks names instead of handles;
+//! the tests run both.
 
-use std::fs::File;
-use std::io;
-use std::path::Path;
+use std::ffi::OsString;
+use std::fs::Metadata;
+use std::io::{self, Read as _};
+use std::time::SystemTime;
+
+#[cfg(any(test, not(unix)))]
+mod portable;
+#[cfg(test)]
+mod tests;
+#[cfg(unix)]
+mod unix;
 
 #[cfg(not(unix))]
 use self::portable as system;
 #[cfg(unix)]
 use self::unix as system;
 
-/// Makes the entries of a directory durable. Where a directory cannot be opened as a file, the
-/// system decides how durable a rename is.
-pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
-    system::sync_directory(path)
+/// An open directory.
+///
+/// Its methods take the name of an entry, and no path. They act on the entry itself: a link with
+/// this name is neither followed nor opened, whoever made it and whenever.
+pub(crate) use self::system::Dir;
+
+/// An entry of a directory.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) name: OsString,
+    pub(crate) kind: Kind,
 }
 
-/// Opens a file for reading and syncing. Windows requires write access to sync a file.
-pub(crate) fn open_to_sync(path: &Path) -> io::Result<File> {
-    system::open_to_sync(path)
+/// What an entry is. A link is `Other`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    File,
+    Directory,
+    Other,
 }
 
-#[cfg(unix)]
-mod unix {
-    use std::fs::File;
-    use std::io;
-    use std::path::Path;
-
-    pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
-        File::open(path)?.sync_all()
-    }
-
-    pub(super) fn open_to_sync(path: &Path) -> io::Result<File> {
-        File::open(path)
-    }
+/// Who may use a new directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Only its owner.
+    Private,
+    /// Everyone whom the umask allows.
+    Umask,
 }
 
-/// The portable implementation.
-#[cfg(any(test, not(unix)))]
-mod portable {
-    use std::fs::File;
-    use std::io;
-    use std::path::Path;
-
-    pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
-        path.metadata().map(drop)
-    }
-
-    pub(super) fn open_to_sync(path: &Path) -> io::Result<File> {
-        File::options().read(true).write(true).open(path)
-    }
+/// The state of a regular file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FileState {
+    /// Its length in bytes.
+    pub(crate) len: u64,
+    /// When it last changed, if known.
+    pub(crate) modified: Option<SystemTime>,
+    /// The number of the file on its file system, where the system has one.
+    pub(crate) number: Option<u64>,
 }
 
-#[cfg(test)]
-mod tests {
-    use std::io::{Read, Write};
-
-    use super::*;
-
-    #[test]
-    fn both_implementations_sync_a_directory_and_a_file() {
-        struct Implementation {
-            name: &'static str,
-            sync: fn(&Path) -> io::Result<()>,
-            open: fn(&Path) -> io::Result<File>,
-        }
-        for implementation in [
-            Implementation {
-                name: "system",
-                sync: system::sync_directory,
-                open: system::open_to_sync,
-            },
-            Implementation {
-                name: "portable",
-                sync: portable::sync_directory,
-                open: portable::open_to_sync,
-            },
-        ] {
-            let dir = tempfile::tempdir().unwrap();
-            let (file, missing) = (dir.path().join("file"), dir.path().join("missing"));
-            File::create(&file).unwrap().write_all(b"bytes").unwrap();
-            let mut opened = (implementation.open)(&file).unwrap();
-            opened.sync_all().unwrap();
-            let mut got = String::new();
-            opened.read_to_string(&mut got).unwrap();
-            assert_eq!(got, "bytes", "{}", implementation.name);
-            (implementation.sync)(dir.path()).unwrap();
-            for failed in [
-                (implementation.open)(&missing).map(drop),
-                (implementation.sync)(&missing),
-            ] {
-                let error = failed.unwrap_err();
-                assert_eq!(
-                    error.kind(),
-                    io::ErrorKind::NotFound,
-                    "{}",
-                    implementation.name
-                );
-            }
+impl FileState {
+    /// Returns the state of an open file.
+    pub(crate) fn of(metadata: &Metadata) -> Self {
+        Self {
+            len: metadata.len(),
+            modified: metadata.modified().ok(),
+            number: system::file_number(metadata),
         }
     }
+}
+
+/// Reads a file. `None` if there is no regular file of this name.
+pub(crate) fn read(directory: &Dir, name: &str) -> io::Result<Option<Vec<u8>>> {
+    let Some(mut file) = directory.open_file(name)? else {
+        return Ok(None);
+    };
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}
+
+fn not_a_directory() -> io::Error {
+    let words = "a link or a file has the name of a directory; links are not followed";
+    io::Error::new(io::ErrorKind::NotADirectory, words)
+}
+
+fn not_a_file() -> io::Error {
+    io::Error::other("a link or something else than a file has its name; links are not followed")
 }

@@ -15,7 +15,7 @@ use super::asked::{Asked, AskedKey, Place};
 use super::failure_message::{LocalNode, failure_message, is_stopped_at_a_limit};
 use super::key_list::{KeyList, ListKey, RefusedEntry};
 use crate::exit::Failure;
-use crate::project::{Privacy, write_file};
+use crate::platform::identifying;
 
 /// How a search is split into several queries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -477,7 +477,7 @@ pub(crate) fn write_not_found(file: &Path, entries: &[&str]) -> anyhow::Result<P
     let path = file.with_file_name(format!("{stem}_not_found.txt"));
     let mut text = entries.join("\n");
     text.push('\n');
-    write_file(&path, text.as_bytes(), Privacy::Private).context(Failure::CannotRun(
+    identifying::write(&path, text.as_bytes()).context(Failure::CannotRun(
         "cannot write the list of entries that were not found".into(),
     ))?;
     Ok(path)
@@ -494,6 +494,23 @@ mod tests {
         let written = write_not_found(&dir.path().join("ward.7.csv"), &entries).unwrap();
         assert_eq!(written, dir.path().join("ward_not_found.txt"));
         assert_eq!(std::fs::read_to_string(&written).unwrap(), "A 1\nb2\n");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn entries_that_were_not_found_are_not_written_through_a_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let (list, target) = (dir.path().join("ward.csv"), dir.path().join("target"));
+        std::fs::create_dir(&target).unwrap();
+        for (to, exists) in [("target", true), ("nowhere", false)] {
+            let link = dir.path().join("ward_not_found.txt");
+            std::os::unix::fs::symlink(dir.path().join(to), &link).unwrap();
+            let refused = write_not_found(&list, &["A 1"]).unwrap_err();
+            assert_eq!(crate::exit::code(&refused), 4);
+            assert_eq!(dir.path().join(to).exists(), exists, "{to}");
+            std::fs::remove_file(link).unwrap();
+        }
+        write_not_found(&list, &["A 1"]).unwrap();
     }
 
     #[test]

@@ -62,6 +62,8 @@ mod serve_reports;
 mod serve_takes;
 mod servers;
 mod serving;
+#[cfg(unix)]
+mod shared_places;
 mod store_mark;
 mod studies;
 mod summaries;

@@ -23,7 +23,7 @@ const PROGRESS_BYTES: u64 = 1 << 20;
 
 impl<'b> SourceBody<'b> {
     pub(super) fn open(run: &'b ExportRun<'b>, object: &'b SourceObject) -> Result<Self, Error> {
-        let reader = run.state.source.open(&object.key)?;
+        let reader = run.state.source.open_listed(object)?;
         Ok(Self {
             run,
             object,

@@ -1,15 +1,16 @@
 //! [`PatientJournal`]: the journal file of one patient.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::patient_end::PatientEnd;
 use super::{line, seconds};
+use crate::platform::{self, Dir};
 use crate::report::Counts;
-use crate::{EntityTag, KeyPart, ObjectKey, SourceObject, platform};
+use crate::{EntityTag, KeyPart, ObjectKey, SourceObject};
 
 /// The record of an object that is at the destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +65,9 @@ pub(crate) enum Extent {
 /// The journal file of one patient and its entries.
 #[derive(Debug)]
 pub(crate) struct PatientJournal {
-    path: PathBuf,
+    directory: Arc<Dir>,
+    /// The name of the file.
+    patient: KeyPart,
     now: fn() -> SystemTime,
     entries: HashMap<ObjectKey, JournalEntry>,
     last_end: Option<PatientEnd>,
@@ -77,14 +80,11 @@ pub(crate) struct PatientJournal {
 
 impl PatientJournal {
     pub(super) fn open(
-        path: PathBuf,
+        directory: &Arc<Dir>,
         patient: &KeyPart,
         now: fn() -> SystemTime,
     ) -> io::Result<Self> {
-        let bytes = match fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            bytes => bytes?,
-        };
+        let bytes = platform::read(directory, patient.as_str())?.unwrap_or_default();
         let mut entries = HashMap::new();
         let mut last_end = None;
         let whole = line::each(&bytes, |fields| {
@@ -96,7 +96,8 @@ impl PatientJournal {
             }
         });
         Ok(Self {
-            path,
+            directory: Arc::clone(directory),
+            patient: patient.clone(),
             now,
             entries,
             last_end,
@@ -179,7 +180,11 @@ impl PatientJournal {
     fn append(&mut self, line: &[u8]) -> io::Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
-            None => self.file.insert(open_and_truncate(&self.path, self.whole)?),
+            None => {
+                let name = self.patient.as_str();
+                self.file
+                    .insert(open_and_truncate(&self.directory, name, self.whole)?)
+            }
         };
         // One write, so that a killed process leaves at most one incomplete line.
         file.write_all(line)
@@ -190,9 +195,7 @@ impl PatientJournal {
         if let Some(file) = self.file {
             file.sync_all()?;
             if self.whole == 0 {
-                self.path
-                    .parent()
-                    .map_or(Ok(()), platform::sync_directory)?;
+                self.directory.sync()?;
             }
         }
         Ok(self.change)
@@ -212,8 +215,8 @@ impl PatientJournal {
 }
 
 /// Opens a file for appending after its valid lines and cuts off the rest.
-pub(super) fn open_and_truncate(path: &Path, whole: u64) -> io::Result<File> {
-    let file = File::options().append(true).create(true).open(path)?;
+pub(super) fn open_and_truncate(directory: &Dir, name: &str, whole: u64) -> io::Result<File> {
+    let file = directory.open_or_create(name)?;
     if file.metadata()?.len() > whole {
         file.set_len(whole)?;
     }

@@ -1,14 +1,13 @@
 //! The start and the end of each export.
 
-use std::fs;
 use std::io::{self, Write};
-use std::path::Path;
 use std::time::SystemTime;
 
 use super::patient::open_and_truncate;
-use super::{error_field, error_of, line, time};
+use super::{RUNS, error_field, error_of, line, time};
+use crate::Error;
+use crate::platform::{self, Dir};
 use crate::report::{Counts, ExportReport};
-use crate::{Error, platform};
 
 /// How an export ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,14 +65,14 @@ pub struct RunStatus {
 }
 
 /// Appends a line durably after the last valid line.
-pub(super) fn append(path: &Path, text: &str) -> io::Result<()> {
-    let bytes = read(path)?;
+pub(super) fn append(directory: &Dir, text: &str) -> io::Result<()> {
+    let bytes = platform::read(directory, RUNS)?.unwrap_or_default();
     let whole = line::each(&bytes, |_| {});
-    let mut file = open_and_truncate(path, whole as u64)?;
+    let mut file = open_and_truncate(directory, RUNS, whole as u64)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     if whole == 0 {
-        path.parent().map_or(Ok(()), platform::sync_directory)?;
+        directory.sync()?;
     }
     Ok(())
 }
@@ -105,9 +104,9 @@ pub(super) fn end(when: &str, report: &ExportReport, error: Option<&Error>) -> S
 }
 
 /// Returns the last export, if there was one.
-pub(super) fn last(path: &Path) -> io::Result<Option<RunStatus>> {
+pub(super) fn last(directory: &Dir) -> io::Result<Option<RunStatus>> {
     let mut last: Option<RunStatus> = None;
-    let bytes = read(path)?;
+    let bytes = platform::read(directory, RUNS)?.unwrap_or_default();
     line::each(&bytes, |fields| match fields {
         ["begin", when, who] => {
             last = time(when).map(|began| RunStatus {
@@ -170,11 +169,4 @@ fn ended(when: &str, outcome: &str, numbers: &[&str], error: Option<String>) -> 
         report,
         error,
     })
-}
-
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    match fs::read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        bytes => bytes,
-    }
 }

@@ -1,14 +1,16 @@
 //! The status of a destination, as its journal records it.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::TryLockError;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::patient::PatientJournal;
 use super::patient_end::PatientEnd;
 use super::runs::{self, RunStatus};
-use super::{LOCK, PATIENTS, RUNS, TOTALS, directory_name, header, journal_error, line};
+use super::{LOCK, PATIENTS, TOTALS, directory_name, header, journal_error, line};
+use crate::platform::{self, Dir, Kind};
 use crate::{Error, KeyPart};
 
 /// The totals of all exports to a destination.
@@ -62,21 +64,24 @@ pub struct DestinationStatus {
 /// ```
 pub fn destinations(root: &Path) -> Result<Vec<DestinationStatus>, Error> {
     let read = journal_error("read a directory");
-    let entries = match fs::read_dir(root) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(&read)?,
+    let Some(root) = existing(Dir::open(root)).map_err(&read)? else {
+        return Ok(Vec::new());
     };
     let mut all = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(&read)?.path();
-        let Some(header) = path.is_dir().then(|| header(&path)).transpose()?.flatten() else {
+    for entry in root.entries().map_err(&read)? {
+        let entry = entry.map_err(&read)?;
+        if entry.kind != Kind::Directory {
+            continue;
+        }
+        let directory = root.child(&entry.name).map_err(&read)?;
+        let Some(header) = header(&directory)? else {
             continue;
         };
         all.push(DestinationStatus {
             address: header.address,
-            totals: totals(&path)?,
-            last_run: runs::last(&path.join(RUNS)).map_err(journal_error("read a file"))?,
-            is_running: is_locked(&path.join(LOCK)).map_err(journal_error("test the lock"))?,
+            totals: totals(&directory)?,
+            last_run: runs::last(&directory).map_err(journal_error("read a file"))?,
+            is_running: is_locked(&directory).map_err(journal_error("test the lock"))?,
         });
     }
     all.sort_by(|a, b| a.address.cmp(&b.address));
@@ -125,11 +130,16 @@ impl PatientStatus {
 /// # Ok::<(), anon_export::Error>(())
 /// ```
 pub fn patients(root: &Path, address: &str) -> Result<Vec<PatientStatus>, Error> {
-    let root = root.join(directory_name(address));
+    let name = directory_name(address);
+    let root = Dir::open(root).and_then(|root| root.child(name));
+    let read = journal_error("read a directory");
+    let Some(root) = existing(root).map_err(read)? else {
+        return Ok(Vec::new());
+    };
     // A newer format is refused.
     header(&root)?;
     let mut all = Vec::new();
-    each_patient(&root.join(PATIENTS), &mut |patient, mut file| {
+    each_patient(&root, &mut |patient, mut file| {
         let (objects, bytes, last) = file.sums();
         let last_export = file.take_last_end();
         if objects > 0 || last_export.is_some() {
@@ -148,8 +158,11 @@ pub fn patients(root: &Path, address: &str) -> Result<Vec<PatientStatus>, Error>
     Ok(all)
 }
 
-fn is_locked(lock: &Path) -> io::Result<bool> {
-    match File::open(lock)?.try_lock_shared() {
+fn is_locked(directory: &Dir) -> io::Result<bool> {
+    let Some(lock) = directory.open_file(LOCK)? else {
+        return Err(io::ErrorKind::NotFound.into());
+    };
+    match lock.try_lock_shared() {
         Ok(()) => Ok(false),
         Err(TryLockError::WouldBlock) => Ok(true),
         Err(TryLockError::Error(error)) => Err(error),
@@ -157,16 +170,14 @@ fn is_locked(lock: &Path) -> io::Result<bool> {
 }
 
 /// Returns the stored totals, or adds up the patients' files if the last export did not end.
-pub(super) fn totals(root: &Path) -> Result<Totals, Error> {
-    let last = runs::last(&root.join(RUNS)).map_err(journal_error("read a file"))?;
+pub(super) fn totals(root: &Dir) -> Result<Totals, Error> {
+    let failed = journal_error("read a file");
+    let last = runs::last(root).map_err(&failed)?;
     let last_run_ended = last.is_none_or(|run| run.end.is_some());
-    if last_run_ended
-        && let Some(stored_totals) =
-            stored_totals(&root.join(TOTALS)).map_err(journal_error("read a file"))?
-    {
+    if last_run_ended && let Some(stored_totals) = stored_totals(root).map_err(&failed)? {
         return Ok(stored_totals);
     }
-    summed_totals(&root.join(PATIENTS)).map_err(journal_error("read a file"))
+    summed_totals(root).map_err(failed)
 }
 
 pub(super) fn write(totals: &Totals) -> String {
@@ -180,11 +191,8 @@ pub(super) fn write(totals: &Totals) -> String {
     ])
 }
 
-fn stored_totals(path: &Path) -> io::Result<Option<Totals>> {
-    let bytes = match fs::read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        bytes => bytes?,
-    };
+fn stored_totals(root: &Dir) -> io::Result<Option<Totals>> {
+    let bytes = platform::read(root, TOTALS)?.unwrap_or_default();
     let mut stored_totals = None;
     line::each(&bytes, |fields| stored_totals = read(fields));
     Ok(stored_totals)
@@ -205,9 +213,9 @@ fn read(fields: &[&str]) -> Option<Totals> {
     })
 }
 
-fn summed_totals(patients: &Path) -> io::Result<Totals> {
+fn summed_totals(root: &Dir) -> io::Result<Totals> {
     let mut totals = Totals::default();
-    each_patient(patients, &mut |_, file| {
+    each_patient(root, &mut |_, file| {
         let (objects, bytes, last) = file.sums();
         totals.patients += u64::from(objects > 0);
         totals.objects += objects;
@@ -225,22 +233,31 @@ fn summed_totals(patients: &Path) -> io::Result<Totals> {
 /// [`Error::Journal`].
 pub fn patient_names(root: &Path) -> Result<Vec<String>, Error> {
     let mut names = Vec::new();
-    for destination in names_in(root)? {
-        names.extend(names_in(&root.join(destination).join(PATIENTS))?);
+    let root = Dir::open(root);
+    for destination in names_in(&root)? {
+        let patients = match &root {
+            Ok(root) => root.child(destination).and_then(|it| it.child(PATIENTS)),
+            Err(_) => continue,
+        };
+        names.extend(names_in(&patients)?);
     }
     Ok(names)
 }
 
-fn names_in(directory: &Path) -> Result<Vec<String>, Error> {
+fn names_in(directory: &io::Result<Dir>) -> Result<Vec<String>, Error> {
     use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
-    let entries = match fs::read_dir(directory) {
+    let entries = match directory {
+        Ok(directory) => directory.entries(),
+        Err(error) => Err(error.kind().into()),
+    };
+    let entries = match entries {
         Err(error) if matches!(error.kind(), NotFound | NotADirectory | PermissionDenied) => {
             return Ok(Vec::new());
         }
         entries => entries,
     };
     let names = entries.and_then(|entries| {
-        let names = entries.map(|entry| Ok(entry?.file_name().into_string().ok()));
+        let names = entries.map(|entry| Ok(entry?.name.into_string().ok()));
         names.collect::<io::Result<Vec<_>>>()
     });
     let names = names.map_err(journal_error("read a directory"))?;
@@ -248,19 +265,25 @@ fn names_in(directory: &Path) -> Result<Vec<String>, Error> {
 }
 
 /// Calls `each` with the file of each patient, in no particular order.
-fn each_patient(patients: &Path, each: &mut dyn FnMut(KeyPart, PatientJournal)) -> io::Result<()> {
-    let entries = match fs::read_dir(patients) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries?,
+fn each_patient(root: &Dir, each: &mut dyn FnMut(KeyPart, PatientJournal)) -> io::Result<()> {
+    let Some(patients) = existing(root.child(PATIENTS))?.map(Arc::new) else {
+        return Ok(());
     };
-    for entry in entries {
+    for entry in patients.entries()? {
         let entry = entry?;
-        let name = entry.file_name();
-        let Some(Ok(patient)) = name.to_str().map(KeyPart::new) else {
+        let Some(Ok(patient)) = entry.name.to_str().map(KeyPart::new) else {
             continue;
         };
-        let file = PatientJournal::open(entry.path(), &patient, || UNIX_EPOCH)?;
+        let file = PatientJournal::open(&patients, &patient, || UNIX_EPOCH)?;
         each(patient, file);
     }
     Ok(())
+}
+
+/// Returns `None` if there is no such directory.
+fn existing(directory: io::Result<Dir>) -> io::Result<Option<Dir>> {
+    match directory {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        directory => directory.map(Some),
+    }
 }

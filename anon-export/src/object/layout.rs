@@ -4,37 +4,35 @@
 //! <root>/<patient>/<study>/<series>/<instance>.dcm
 //! ```
 //!
-//! Symbolic links are neither followed nor listed. Names that cannot be part of a key are ignored.
+//! Each level is opened in the one above. Symbolic links are neither followed nor listed. Names
+//! that cannot be part of a key are ignored.
 
-use std::fs::{self, DirEntry, Metadata};
 use std::io;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
 
+use crate::platform::{Dir, Entry, FileState, Kind};
 use crate::{KeyPart, ObjectKey};
 
-/// Returns the directory of an object's series.
-pub(crate) fn series(root: &Path, key: &ObjectKey) -> PathBuf {
+/// Opens the directory of an object's series.
+pub(crate) fn series(root: &Dir, key: &ObjectKey) -> io::Result<Dir> {
     let [patient, study, series, _] = key.parts();
-    [patient, study, series]
-        .iter()
-        .fold(root.to_owned(), |path, part| path.join(part.as_str()))
+    let patient = root.child(patient.as_str())?;
+    patient.child(study.as_str())?.child(series.as_str())
 }
 
-/// Returns the path of an object's file.
-pub(crate) fn file(root: &Path, key: &ObjectKey) -> PathBuf {
+/// Returns the name of an object's file.
+pub(crate) fn file_name(key: &ObjectKey) -> String {
     let [.., instance] = key.parts();
-    series(root, key).join(format!("{instance}.dcm"))
+    format!("{instance}.dcm")
 }
 
 /// Calls `each` with the subdirectories whose names can be part of a key, until it breaks.
 pub(crate) fn parts(
-    directory: &Path,
+    directory: &Dir,
     each: &mut dyn FnMut(KeyPart) -> ControlFlow<()>,
 ) -> io::Result<()> {
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        if let Some(part) = directory_part(&entry)?
+    for entry in directory.entries()? {
+        if let Some(part) = directory_part(&entry?)
             && each(part).is_break()
         {
             break;
@@ -46,44 +44,39 @@ pub(crate) fn parts(
 /// Calls `each` with the objects of a patient, in no particular order, until it breaks. A patient
 /// without a directory has no objects.
 pub(crate) fn objects(
-    root: &Path,
+    root: &Dir,
     patient: &KeyPart,
-    each: &mut dyn FnMut(ObjectKey, &Metadata) -> ControlFlow<()>,
+    each: &mut dyn FnMut(ObjectKey, FileState) -> ControlFlow<()>,
 ) -> io::Result<()> {
-    let top = root.join(patient.as_str());
-    walk(&top, &mut vec![patient.clone()], each).map(|_| ())
+    walk(root, &mut vec![patient.clone()], each).map(|_| ())
 }
 
-/// Walks the directory of the patient, study or series that `parts` names.
+/// Walks the directory of the patient, study or series that `parts` names; `above` holds it.
 fn walk(
-    directory: &Path,
+    above: &Dir,
     parts: &mut Vec<KeyPart>,
-    each: &mut dyn FnMut(ObjectKey, &Metadata) -> ControlFlow<()>,
+    each: &mut dyn FnMut(ObjectKey, FileState) -> ControlFlow<()>,
 ) -> io::Result<ControlFlow<()>> {
-    let entries = match fs::read_dir(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Ok(ControlFlow::Continue(()));
-        }
-        entries => entries?,
+    let Some(directory) = open_last(above, parts)? else {
+        return Ok(ControlFlow::Continue(()));
     };
-    for entry in entries {
+    for entry in directory.entries()? {
         let entry = entry?;
         let flow = if let [patient, study, series] = parts.as_slice() {
-            let Some(instance) = instance(&entry)? else {
+            let Some(instance) = instance(&entry) else {
                 continue;
             };
-            let metadata = match entry.metadata() {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                metadata => metadata?,
+            let Some(state) = directory.state(&entry.name)? else {
+                continue;
             };
             let key = [patient.clone(), study.clone(), series.clone(), instance];
-            each(ObjectKey::of(key), &metadata)
+            each(ObjectKey::of(key), state)
         } else {
-            let Some(part) = directory_part(&entry)? else {
+            let Some(part) = directory_part(&entry) else {
                 continue;
             };
             parts.push(part);
-            let flow = walk(&entry.path(), parts, each)?;
+            let flow = walk(&directory, parts, each)?;
             parts.pop();
             flow
         };
@@ -94,16 +87,26 @@ fn walk(
     Ok(ControlFlow::Continue(()))
 }
 
-fn directory_part(entry: &DirEntry) -> io::Result<Option<KeyPart>> {
-    let is_directory = entry.file_type()?.is_dir();
-    let part = entry.file_name().to_str().map(KeyPart::new);
-    Ok(part.and_then(Result::ok).filter(|_| is_directory))
+/// Opens the directory that the last part names. `None` if it is gone, or is none.
+fn open_last(above: &Dir, parts: &[KeyPart]) -> io::Result<Option<Dir>> {
+    use io::ErrorKind::{NotADirectory, NotFound};
+    let name = parts.last().map_or("", KeyPart::as_str);
+    match above.child(name) {
+        Err(error) if matches!(error.kind(), NotFound | NotADirectory) => Ok(None),
+        directory => directory.map(Some),
+    }
 }
 
-fn instance(entry: &DirEntry) -> io::Result<Option<KeyPart>> {
-    let is_file = entry.file_type()?.is_file();
-    let name = entry.file_name();
-    let stem = name.to_str().and_then(|name| name.strip_suffix(".dcm"));
-    let part = stem.map(KeyPart::new).and_then(Result::ok);
-    Ok(part.filter(|_| is_file))
+fn directory_part(entry: &Entry) -> Option<KeyPart> {
+    let name = entry.name.to_str()?;
+    (entry.kind == Kind::Directory)
+        .then(|| KeyPart::new(name).ok())
+        .flatten()
+}
+
+fn instance(entry: &Entry) -> Option<KeyPart> {
+    let stem = entry.name.to_str()?.strip_suffix(".dcm")?;
+    (entry.kind == Kind::File)
+        .then(|| KeyPart::new(stem).ok())
+        .flatten()
 }

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{self, File, Metadata};
+use std::fs::File;
 use std::io::{self, Read};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use super::layout;
+use crate::platform::{Dir, FileState};
 use crate::{Error, KeyPart, ObjectKey};
 
 /// An object that can be exported.
@@ -23,12 +24,26 @@ pub struct SourceObject {
     /// When it last changed, if known. Without it a journal cannot tell whether an object changed
     /// after it was sent.
     pub modified: Option<SystemTime>,
+    /// The number of its file, if it is one and the system numbers files.
+    file_number: Option<u64>,
 }
 
 impl SourceObject {
     /// Creates a description of an object of `len` bytes.
     pub fn new(key: ObjectKey, len: u64, modified: Option<SystemTime>) -> Self {
-        Self { key, len, modified }
+        Self {
+            key,
+            len,
+            modified,
+            file_number: None,
+        }
+    }
+
+    fn of_file(key: ObjectKey, file: FileState) -> Self {
+        Self {
+            file_number: file.number,
+            ..Self::new(key, file.len, file.modified)
+        }
     }
 }
 
@@ -61,6 +76,17 @@ pub trait Source: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`Error::Vanished`] if the object does not exist; [`Error::Read`] if it cannot be opened.
     fn open(&self, key: &ObjectKey) -> Result<Box<dyn Read + Send + '_>, Error>;
+
+    /// Opens an object that this source listed, for reading from its first byte.
+    ///
+    /// The default implementation calls [`open`](Self::open).
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open); [`Error::Changed`] if another object than the listed one was
+    /// opened.
+    fn open_listed(&self, object: &SourceObject) -> Result<Box<dyn Read + Send + '_>, Error> {
+        self.open(&object.key)
+    }
 
     /// Returns the current length and modification time of an object.
     ///
@@ -106,23 +132,29 @@ pub trait Source: fmt::Debug + Send + Sync {
 
 /// A directory laid out as a project's `public/`: `<patient>/<study>/<series>/<instance>.dcm`.
 ///
-/// Symbolic links are not followed. Names that cannot be part of an [`ObjectKey`] are ignored.
-/// Listings are streamed.
+/// The root is opened once, and each level in the one above. Symbolic links below the root are not
+/// followed, also if they are made during an export. A file that took the place of a listed one is
+/// not read. Names that cannot be part of an [`ObjectKey`] are ignored. Listings are streamed.
 #[derive(Debug, Clone)]
 pub struct DirectorySource {
     root: PathBuf,
+    opened: Arc<OnceLock<Dir>>,
 }
 
 impl DirectorySource {
     /// Creates a source of the objects under `root`.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self {
+            root: root.into(),
+            opened: Arc::default(),
+        }
     }
 }
 
 impl Source for DirectorySource {
     fn patients(&self, each: &mut dyn FnMut(KeyPart) -> ControlFlow<()>) -> Result<(), Error> {
-        layout::parts(&self.root, each).map_err(|error| listing_error(&error))
+        let parts = self.root().and_then(|root| layout::parts(root, each));
+        parts.map_err(|error| listing_error(&error))
     }
 
     fn objects(
@@ -130,26 +162,33 @@ impl Source for DirectorySource {
         patient: &KeyPart,
         each: &mut dyn FnMut(SourceObject) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        layout::objects(&self.root, patient, &mut |key, metadata| {
-            each(source_object(key, metadata))
-        })
-        .map_err(|error| listing_error(&error))
+        let mut each = |key, file: FileState| each(SourceObject::of_file(key, file));
+        let root = self.root();
+        root.and_then(|root| layout::objects(root, patient, &mut each))
+            .map_err(|error| listing_error(&error))
     }
 
     fn open(&self, key: &ObjectKey) -> Result<Box<dyn Read + Send + '_>, Error> {
-        // Opening a named pipe would block until somebody writes to it.
-        self.state(key)?;
-        let file = File::open(layout::file(&self.root, key)).map_err(|error| read_error(&error))?;
-        Ok(Box::new(file))
+        Ok(Box::new(self.file(key)?))
+    }
+
+    fn open_listed(&self, object: &SourceObject) -> Result<Box<dyn Read + Send + '_>, Error> {
+        let file = self.file(&object.key)?;
+        let metadata = file.metadata().map_err(|error| read_error(&error))?;
+        if SourceObject::of_file(object.key.clone(), FileState::of(&metadata)) == *object {
+            Ok(Box::new(file))
+        } else {
+            Err(Error::Changed)
+        }
     }
 
     fn state(&self, key: &ObjectKey) -> Result<SourceObject, Error> {
-        let metadata = fs::symlink_metadata(layout::file(&self.root, key));
-        let metadata = metadata.map_err(|error| read_error(&error))?;
-        if metadata.is_file() {
-            Ok(source_object(key.clone(), &metadata))
-        } else {
-            Err(Error::Vanished)
+        let state = self
+            .series(key)
+            .and_then(|series| series.state(layout::file_name(key)));
+        match state.map_err(|error| read_error(&error))? {
+            Some(file) => Ok(SourceObject::of_file(key.clone(), file)),
+            None => Err(Error::Vanished),
         }
     }
 
@@ -163,23 +202,39 @@ impl Source for DirectorySource {
 }
 
 impl DirectorySource {
+    fn root(&self) -> io::Result<&Dir> {
+        if let Some(root) = self.opened.get() {
+            return Ok(root);
+        }
+        let root = Dir::open(&self.root)?;
+        Ok(self.opened.get_or_init(|| root))
+    }
+
+    fn series(&self, key: &ObjectKey) -> io::Result<Dir> {
+        layout::series(self.root()?, key)
+    }
+
+    fn file(&self, key: &ObjectKey) -> Result<File, Error> {
+        let file = self
+            .series(key)
+            .and_then(|series| series.open_file(layout::file_name(key)));
+        file.map_err(|error| read_error(&error))?
+            .ok_or(Error::Vanished)
+    }
+
     fn has_directory(&self, parts: &[&KeyPart]) -> Result<bool, Error> {
-        let mut path = self.root.clone();
+        use io::ErrorKind::{NotADirectory, NotFound};
+        let mut inner: Option<Dir> = None;
         for part in parts {
-            path.push(part.as_str());
-            match fs::symlink_metadata(&path) {
-                Ok(metadata) if metadata.is_dir() => {}
-                Ok(_) => return Ok(false),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            let root = self.root().map_err(|error| listing_error(&error))?;
+            match inner.as_ref().unwrap_or(root).child(part.as_str()) {
+                Ok(child) => inner = Some(child),
+                Err(error) if matches!(error.kind(), NotFound | NotADirectory) => return Ok(false),
                 Err(error) => return Err(listing_error(&error)),
             }
         }
         Ok(true)
     }
-}
-
-fn source_object(key: ObjectKey, metadata: &Metadata) -> SourceObject {
-    SourceObject::new(key, metadata.len(), metadata.modified().ok())
 }
 
 fn listing_error(error: &io::Error) -> Error {
@@ -188,7 +243,8 @@ fn listing_error(error: &io::Error) -> Error {
 
 fn read_error(error: &io::Error) -> Error {
     match error.kind() {
-        io::ErrorKind::NotFound => Error::Vanished,
+        // A link or a file took the place of a directory.
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Error::Vanished,
         kind => Error::Read { kind },
     }
 }

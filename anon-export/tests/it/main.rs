@@ -15,5 +15,7 @@ mod key;
 mod memory;
 #[cfg(feature = "dicom")]
 mod rewrite;
+#[cfg(unix)]
+mod shared_directory;
 mod support;
 mod tags;

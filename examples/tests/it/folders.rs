@@ -29,6 +29,7 @@ const FOLDERS: [(&str, &[&str]); 6] = [
     (
         "anon-export",
         &[
+            "platform",
             "object",
             "destination",
             "journal",

@@ -1,11 +1,12 @@
 //! Opens the destination of an export.
 
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use anon_export::{Cancel, DicomSink, DirectorySink, MemorySink, Sink};
 use anon_model::ProjectSettings;
+use anon_model::settings::file;
 use anyhow::Context as _;
 
 use super::Destination;
@@ -54,7 +55,7 @@ fn s3(
     ))
 }
 
-/// Opens a directory, which must be outside all of `ours`.
+/// Opens a directory, which must be outside all of `ours` and outside every other project.
 fn directory_outside(
     ours: &[&Path],
     directory: &str,
@@ -67,37 +68,68 @@ fn directory_outside(
     }
     let path = std::path::absolute(directory)
         .with_context(|| Failure::CannotRun("cannot determine the working directory".into()))?;
-    let path = without_links(&path);
-    let is_below = |root: &&Path| path.starts_with(without_links(root));
-    if ours.iter().any(is_below) {
-        return Err(Failure::configuration(
-            "file: is a directory of the project itself: choose one outside it",
-        ));
+    let path = without_links(&path).ok_or_else(|| {
+        Failure::configuration(
+            "file: goes back (..) from a directory that does not exist: give DIR without that part",
+        )
+    })?;
+    if let Some(why) = refusal(ours, &path) {
+        return Err(Failure::configuration(why));
     }
     let address = format!("file:{}", path.display());
     let sink: Arc<dyn Sink> = if args.dry_run && !path.exists() {
         // A dry run creates no directory.
         Arc::new(MemorySink::new())
     } else {
-        Arc::new(directory_sink(&path)?)
+        Arc::new(directory_sink(ours, &path)?)
     };
     Ok(Destination { sink, address })
 }
 
 /// Resolves the links of a path as far as it exists, so that a directory has one address before and after it
-/// is created.
-fn without_links(path: &Path) -> PathBuf {
+/// is created. `None` if the rest goes back: where that leads is only known once the rest exists.
+fn without_links(path: &Path) -> Option<PathBuf> {
     for ancestor in path.ancestors() {
         if let (Ok(real), Ok(rest)) = (ancestor.canonicalize(), path.strip_prefix(ancestor)) {
-            return real.components().chain(rest.components()).collect();
+            let goes_back = rest.components().any(|part| part == Component::ParentDir);
+            return (!goes_back).then(|| real.components().chain(rest.components()).collect());
         }
     }
-    path.to_owned()
+    Some(path.to_owned())
 }
 
-fn directory_sink(path: &Path) -> anyhow::Result<DirectorySink> {
-    DirectorySink::open(path)
-        .with_context(|| Failure::CannotRun(format!("cannot export to {}", path.display())))
+/// Returns why no export may go to a path, which has no links.
+fn refusal(ours: &[&Path], path: &Path) -> Option<String> {
+    let is_below = |root: &&Path| without_links(root).is_none_or(|root| path.starts_with(root));
+    if ours.iter().any(is_below) {
+        return Some(
+            "file: is a directory of the project itself: choose one outside it".to_owned(),
+        );
+    }
+    let project = path.ancestors().find(|directory| is_project(directory))?;
+    Some(format!(
+        "file: is a directory of the project {}: choose one outside every project",
+        project.display()
+    ))
+}
+
+fn is_project(directory: &Path) -> bool {
+    directory.join(file::NAME).symlink_metadata().is_ok() && directory.join("private").is_dir()
+}
+
+/// Opens a directory where it really lies, which can be another place than a moment ago.
+fn directory_sink(ours: &[&Path], path: &Path) -> anyhow::Result<DirectorySink> {
+    let mut why = None;
+    let sink = DirectorySink::open_where(path, |real| {
+        why = refusal(ours, real);
+        why.is_none()
+    });
+    match why {
+        Some(why) => Err(Failure::configuration(why)),
+        None => {
+            sink.with_context(|| Failure::CannotRun(format!("cannot export to {}", path.display())))
+        }
+    }
 }
 
 fn dicom_node(
@@ -134,13 +166,12 @@ mod tests {
             ("there/not/yet", "there/not/yet"),
             ("link/not/yet", "there/not/yet"),
             ("not", "not"),
+            ("there/../link/../not", "not"),
         ] {
-            assert_eq!(
-                without_links(&root.join(typed)),
-                root.join(expected),
-                "{typed}"
-            );
+            let real = without_links(&root.join(typed));
+            assert_eq!(real, Some(root.join(expected)), "{typed}");
         }
-        assert_eq!(without_links(Path::new("/")), Path::new("/"));
+        assert_eq!(without_links(Path::new("/")), Some("/".into()));
+        assert_eq!(without_links(&root.join("not/../there")), None);
     }
 }

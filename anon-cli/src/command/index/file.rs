@@ -1,13 +1,12 @@
-//! Writes a file that identifies patients: readable by its owner only, and complete or absent.
+//! Writes the index as a file: readable by its owner only, and complete or absent.
 
-use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
 use crate::exit::Failure;
-use crate::platform;
+use crate::platform::identifying::IdentifyingFile;
 
 /// Where a file is written.
 #[derive(Debug)]
@@ -23,21 +22,12 @@ pub(super) enum Target<'p> {
 }
 
 impl Target<'_> {
-    /// Returns the path that is written before the rename.
-    fn temporary(&self) -> Option<PathBuf> {
-        let (directory, mut name) = match self {
-            Self::Given(path) => (
-                path.parent()?.to_path_buf(),
-                path.file_name()?.to_os_string(),
-            ),
-            Self::Counted {
-                directory,
-                stem,
-                extension,
-            } => (directory.clone(), format!("{stem}.{extension}").into()),
-        };
-        name.push(format!(".{}.new", std::process::id()));
-        Some(directory.join(name))
+    /// Returns the directory.
+    fn directory(&self) -> &Path {
+        match self {
+            Self::Given(path) => path.parent().unwrap_or(Path::new("")),
+            Self::Counted { directory, .. } => directory,
+        }
     }
 
     /// Returns the final path.
@@ -58,51 +48,34 @@ pub(super) fn write(
     target: &Target<'_>,
     fill: impl FnOnce(File) -> anyhow::Result<u64>,
 ) -> anyhow::Result<(PathBuf, u64)> {
-    let failed = || {
+    write_fresh(target, fill).with_context(|| {
         Failure::CannotRun(match target {
             Target::Given(path) => format!("cannot write {}", path.display()),
             Target::Counted { directory, .. } => format!("cannot write to {}", directory.display()),
         })
-    };
-    let temporary = target.temporary().with_context(failed)?;
-    if let Target::Given(path) = target {
-        check(path).with_context(failed)?;
-    }
-    let written = create(&temporary)
-        .map_err(anyhow::Error::new)
-        .and_then(fill)
-        .and_then(|rows| {
-            let path = target.path(rows);
-            fs::rename(&temporary, &path)?;
-            Ok((path, rows))
-        });
-    if written.is_err() {
-        // The first error is reported. A remaining file is readable by its owner only.
-        let _ = fs::remove_file(&temporary);
-    }
-    written.with_context(failed)
+    })
 }
 
-/// Refuses a device or a pipe, which the rename would replace.
-fn check(path: &Path) -> io::Result<()> {
-    match fs::metadata(path) {
-        Ok(metadata) if !metadata.is_file() => Err(io::Error::other("it is not a regular file")),
-        _ => Ok(()),
+fn write_fresh(
+    target: &Target<'_>,
+    fill: impl FnOnce(File) -> anyhow::Result<u64>,
+) -> anyhow::Result<(PathBuf, u64)> {
+    let stem = target.path(0);
+    let stem = stem.file_name().context("it has no name")?;
+    let fresh = IdentifyingFile::create(target.directory(), stem)?;
+    if let Target::Given(_) = target {
+        fresh.check_name(stem)?;
     }
-}
-
-/// Creates a new file. Removes an existing one first, and never writes through a link.
-fn create(temporary: &Path) -> io::Result<File> {
-    match fs::remove_file(temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut options = OpenOptions::new();
-    platform::private(options.write(true).create_new(true)).open(temporary)
+    let rows = fill(fresh.file()?)?;
+    let path = target.path(rows);
+    fresh.finish(path.file_name().context("it has no name")?)?;
+    Ok((path, rows))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -121,22 +94,6 @@ mod tests {
             assert_eq!((path.is_file(), rows), (true, 3));
             fs::remove_file(path).unwrap();
         }
-    }
-
-    /// Another user of the directory cannot read the file or redirect the write.
-    #[test]
-    #[cfg(unix)]
-    fn a_link_at_the_temporary_path_is_not_followed() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("index.csv");
-        let target = Target::Given(&path);
-        let other = dir.path().join("other");
-        fs::copy("Cargo.toml", &other).unwrap();
-        std::os::unix::fs::symlink(&other, target.temporary().unwrap()).unwrap();
-        write(&target, |_| Ok(0)).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().len(), 0);
-        assert!(fs::symlink_metadata(&path).unwrap().is_file());
-        assert!(fs::metadata(other).unwrap().len() > 0);
     }
 
     #[test]
