@@ -41,7 +41,8 @@ pub(crate) struct Dir(OwnedFd);
 impl Dir {
     /// Opens a directory. Links in its path are followed.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let flags = REACH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        // Not `REACH`, which would not mount an automounted file system.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(Self(openat(CWD, path, flags, Mode::empty())?))
     }
 
@@ -74,6 +75,10 @@ impl Dir {
 
     /// Opens a directory in this one, and creates it if it is missing.
     pub(crate) fn make_child(&self, name: impl AsRef<Path>, access: Access) -> io::Result<Self> {
+        match self.child(&name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            child => return child,
+        }
         let mode = match access {
             Access::Private => Mode::RWXU,
             Access::Umask => DIRECTORY_MODE,

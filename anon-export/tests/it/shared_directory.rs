@@ -177,7 +177,7 @@ fn links_planted_while_an_export_runs_receive_nothing() {
     fs::create_dir_all(&path).expect("a directory");
     let sink = DirectorySink::open(&to).expect("a sink");
     let swapping = Swapping::start(path, outside.clone());
-    for n in 0..3000 {
+    for n in 0..400 {
         // Fails while the link is there.
         let _ = put(&sink, &key(1, 1, n));
     }
@@ -303,6 +303,8 @@ fn links_in_an_export_journal_are_not_followed() {
     let inner = inner.expect("a journal").expect("an entry").path();
     for name in ["lock", "header.new", "totals.new", "runs", "patients/S-0"] {
         let path = inner.join(name);
+        // The next export writes it again, by way of `header.new`.
+        fs::remove_file(inner.join("header")).expect("removed");
         let _ = fs::remove_file(&path);
         symlink(outside.join("secret"), &path).expect("a link");
         if let Ok(journal) = journal(&root) {
@@ -313,6 +315,7 @@ fn links_in_an_export_journal_are_not_followed() {
         }
         assert_untouched(&outside);
         let _ = fs::remove_file(&path);
+        drop(journal(&root).expect("a journal"));
     }
     fs::rename(&inner, directory.path().join("moved")).expect("moved");
     symlink(directory.path().join("moved"), &inner).expect("a link");
