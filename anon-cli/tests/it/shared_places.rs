@@ -1,6 +1,7 @@
 //! Exports and lists in directories that other users can write to.
 
 use std::fs;
+use std::io::{self, Write as _};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
@@ -14,7 +15,7 @@ const NEIGHBOUR: u32 = 12345;
 /// Runs a command as another user. False, after a word, where that cannot be done.
 fn as_neighbour(command: &[&str]) -> Test<bool> {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("skipped: not root");
+        writeln!(io::stderr(), "skipped: not root")?;
         return Ok(false);
     }
     let id = NEIGHBOUR.to_string();
@@ -28,7 +29,8 @@ fn as_neighbour(command: &[&str]) -> Test<bool> {
             Err(format!("setpriv {command:?}: {ran:?}").into())
         }
         _ => {
-            eprintln!("skipped: setpriv is not installed, or the neighbour cannot get here");
+            let why = "setpriv is not installed, or the neighbour cannot get here";
+            writeln!(io::stderr(), "skipped: {why}")?;
             Ok(false)
         }
     }

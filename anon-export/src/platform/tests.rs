@@ -42,7 +42,7 @@ macro_rules! tests {
                 let mut kinds: Vec<_> = dir
                     .entries()
                     .unwrap()
-                    .map(|entry| entry.unwrap())
+                    .map(Result::unwrap)
                     .map(|entry| (entry.name.into_string().unwrap(), entry.kind))
                     .collect();
                 kinds.sort_by(|a, b| a.0.cmp(&b.0));

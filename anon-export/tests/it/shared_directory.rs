@@ -260,7 +260,7 @@ fn file_of_public_that_is_swapped_with_a_link_is_never_sent() {
     let victim = key(1, 1, 1);
     let path = root.join(victim.to_string());
     // As long as the secret.
-    write(&root, &victim, &vec![b'O'; SECRET.len()]);
+    write(&root, &victim, &[b'O'; SECRET.len()]);
     let modified = fs::metadata(&path)
         .expect("a file")
         .modified()
