@@ -190,6 +190,7 @@ impl Command {
             Self::Config(Config::Remove { .. }) => "config remove",
             Self::Config(Config::Edit) => "config edit",
             Self::Config(Config::Path) => "config path",
+            Self::Config(Config::Trust { .. }) => "config trust",
             Self::Completions { .. } => "completions",
             Self::Man => "man",
         }
@@ -605,4 +606,22 @@ pub(crate) enum Config {
     Edit,
     /// Print the path of project.toml
     Path,
+    /// Say whom you trust with this project besides yourself. Only your own commands follow it
+    ///
+    /// It is kept in anon/trust.toml in the directory of your settings (~/.config).
+    Trust {
+        /// Whom to trust; without it, prints whom you trust
+        whom: Option<Whom>,
+    },
+}
+
+/// Whom a user trusts with a project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Whom {
+    /// The group of its directory may change it, also its settings
+    Group,
+    /// Another account exports it; or, for that account, this project is to be exported
+    Export,
+    /// Nobody else
+    Nobody,
 }

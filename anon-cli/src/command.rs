@@ -28,6 +28,8 @@ use anyhow::Context as _;
 
 use crate::args::{Cli, Command, Global};
 use crate::exit::{ExitStatus, Failure};
+use crate::platform;
+use crate::project::trust::{Foreign, Purpose};
 use crate::project::{NetworkFs, NewRules, OpenOptions, Project, recent};
 use crate::report::Report;
 use crate::signal::Signals;
@@ -88,11 +90,29 @@ pub(crate) fn run(cli: Cli, report: &Report) -> anyhow::Result<ExitStatus> {
     if let Some(project) = project.as_ref().filter(|_| existed) {
         recent::remember(project);
     }
-    let done = dispatch(cli, report);
+    let done = dispatch(cli, report).map_err(|error| match error.downcast::<Foreign>() {
+        Ok(foreign) => foreign.advised(&typed()),
+        Err(error) => error,
+    });
     if let Some(project) = project.filter(|project| !existed && project.exists()) {
         recent::remember(&project);
     }
     done
+}
+
+/// Returns the command line of this run, to be run again as another user.
+fn typed() -> String {
+    let words = std::env::args_os().skip(1);
+    let words = words.map(|word| platform::shell_quoted(&word.to_string_lossy()));
+    let mut line = Vec::new();
+    // Another user has another environment.
+    if let Some(root) = std::env::var_os("ANON_PROJECT") {
+        let root = platform::shell_quoted(&root.to_string_lossy());
+        line.extend(["env".to_owned(), format!("ANON_PROJECT={root}")]);
+    }
+    line.push("anon".to_owned());
+    line.extend(words);
+    line.join(" ")
 }
 
 /// Returns the project that a command is about to use or create.
@@ -102,7 +122,8 @@ fn project_of(cli: &Cli) -> Option<Project> {
         Command::Script(_) | Command::List(_) | Command::Completions { .. } | Command::Man => None,
         Command::Init(args) if args.dir.is_some() => Project::at(args.dir.as_deref()?).ok(),
         Command::Init(_) => init::project(named).ok(),
-        _ => Project::chosen(named).ok(),
+        Command::Export(_) => Project::chosen(named, Purpose::Export).ok(),
+        _ => Project::chosen(named, Purpose::Any).ok(),
     }
 }
 

@@ -4,6 +4,8 @@
 //! Each function has a portable fallback, tested below. A system without modes has nothing to check. A
 //! system with neither Unix sockets nor named pipes has no control socket.
 
+pub(crate) mod files;
+pub(crate) mod owner;
 #[cfg(any(test, windows))]
 mod pipe;
 
@@ -41,13 +43,6 @@ pub(crate) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     system::private(options)
 }
 
-/// Creates or truncates a file, and makes it accessible to its owner only.
-pub(crate) fn private_file(path: &Path) -> io::Result<File> {
-    let file = private(OpenOptions::new().write(true).create(true).truncate(true)).open(path)?;
-    set_mode(path, 0o600)?;
-    Ok(file)
-}
-
 /// Sets the mode of an existing file or directory.
 pub(crate) fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
     system::set_mode(path, mode)
@@ -58,10 +53,16 @@ pub(crate) fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
 pub(crate) struct Access {
     /// The user id of the owner.
     pub(crate) owner: u32,
+    /// The group id.
+    pub(crate) group: u32,
     /// The mode bits of group and others.
     pub(crate) others: u32,
+    /// Whether only the owner of an entry of this directory can remove it.
+    pub(crate) is_sticky: bool,
     /// Whether this is a directory.
     pub(crate) is_directory: bool,
+    /// Whether this is a symbolic link.
+    pub(crate) is_link: bool,
 }
 
 /// Returns owner and mode. `None` where the system has none. Does not follow a link.
@@ -74,6 +75,19 @@ pub(crate) fn user() -> u32 {
     system::user()
 }
 
+/// Creates a directory and the missing ones above it, so that only their owner can write in them,
+/// whatever the umask.
+pub(crate) fn own_directory(path: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    system::own_directory(&mut builder);
+    builder.recursive(true).create(path)
+}
+
+/// Adds to `options` that a new file can be written by its owner only.
+pub(crate) fn own(options: &mut OpenOptions) -> &mut OpenOptions {
+    system::own(options)
+}
+
 /// Returns the directory for the state of this user's programs: `$XDG_STATE_HOME`, else
 /// `~/.local/state`; on Windows `%LOCALAPPDATA%`. `None` if there is none.
 pub(crate) fn state_directory() -> Option<PathBuf> {
@@ -84,6 +98,19 @@ pub(crate) fn state_directory() -> Option<PathBuf> {
         return named("LOCALAPPDATA");
     }
     named("XDG_STATE_HOME").or_else(|| Some(named("HOME")?.join(".local/state")))
+}
+
+/// Returns the directory for the settings of this user's programs: `$XDG_CONFIG_HOME`, else
+/// `~/.config`; on Windows `%LOCALAPPDATA%`. `None` if there is none.
+pub(crate) fn config_directory() -> Option<PathBuf> {
+    if cfg!(windows) {
+        return state_directory();
+    }
+    let named = |name| {
+        let path = std::env::var_os(name).map(PathBuf::from);
+        path.filter(|path| path.is_absolute())
+    };
+    named("XDG_CONFIG_HOME").or_else(|| Some(named("HOME")?.join(".config")))
 }
 
 /// Returns true if the path is on NFS or SMB. Always false where the system does not tell.
@@ -139,17 +166,20 @@ pub(crate) fn on_signal(on_first: impl Fn(i32) + Clone + Send + 'static) -> io::
 #[cfg(unix)]
 mod unix {
     use std::ffi::OsString;
-    use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+    use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
     use std::io::{self, Read};
     use std::os::fd::AsRawFd;
     use std::os::unix::ffi::OsStringExt;
-    use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+    use std::os::unix::fs::{
+        DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt,
+    };
     use std::os::unix::net::{UnixListener, UnixStream};
     use std::path::{Path, PathBuf};
     use std::process::Command;
     use std::sync::Arc;
     use std::sync::atomic::AtomicBool;
 
+    use rustix::fs::OFlags;
     use signal_hook::consts::{SIGINT, SIGTERM};
 
     use super::Access;
@@ -162,17 +192,38 @@ mod unix {
         options.mode(0o600)
     }
 
+    pub(super) fn own_directory(builder: &mut DirBuilder) {
+        builder.mode(0o755);
+    }
+
+    pub(super) fn own(options: &mut OpenOptions) -> &mut OpenOptions {
+        options.mode(0o644)
+    }
+
     pub(super) fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
         std::fs::set_permissions(path, Permissions::from_mode(mode))
     }
 
+    pub(super) fn no_links(options: &mut OpenOptions) {
+        // Without waiting: a pipe in the place of a file would wait for ever.
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        options.custom_flags(flags.bits().cast_signed());
+    }
+
     pub(super) fn access(path: &Path) -> io::Result<Option<Access>> {
-        let metadata = std::fs::symlink_metadata(path)?;
-        Ok(Some(Access {
+        Ok(access_of(&std::fs::symlink_metadata(path)?))
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "other systems have no owners")]
+    pub(super) fn access_of(metadata: &Metadata) -> Option<Access> {
+        Some(Access {
             owner: metadata.uid(),
+            group: metadata.gid(),
             others: metadata.mode() & 0o077,
+            is_sticky: metadata.mode() & 0o1000 != 0,
             is_directory: metadata.is_dir(),
-        }))
+            is_link: metadata.is_symlink(),
+        })
     }
 
     pub(super) fn user() -> u32 {
@@ -230,14 +281,47 @@ mod unix {
             UnixListener::bind(short).map(Self)
         }
 
+        /// Accepts a connection of this user.
+        ///
+        /// # Errors
+        /// `PermissionDenied` if another user has connected.
         pub(crate) fn accept(&self) -> io::Result<Stream> {
-            self.0.accept().map(|(stream, _)| stream)
+            let (stream, _) = self.0.accept()?;
+            check_peer(&stream)?;
+            Ok(stream)
         }
 
+        /// Connects to a socket of this user.
+        ///
+        /// # Errors
+        /// `PermissionDenied` if another user has made it, or listens there.
         pub(crate) fn connect(socket: &Path) -> io::Result<Stream> {
             let (short, _directory) = short(socket)?;
-            UnixStream::connect(short)
+            let found = std::fs::symlink_metadata(&short)?;
+            if !found.file_type().is_socket() || found.uid() != user() {
+                return Err(io::ErrorKind::PermissionDenied.into());
+            }
+            let stream = UnixStream::connect(short)?;
+            check_peer(&stream)?;
+            Ok(stream)
         }
+    }
+
+    /// Asks the system whose process is at the other end, where it tells.
+    #[cfg(target_os = "linux")]
+    fn check_peer(stream: &UnixStream) -> io::Result<()> {
+        let peer = rustix::net::sockopt::socket_peercred(stream)?;
+        if peer.uid.as_raw() == user() {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::PermissionDenied.into())
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    #[expect(clippy::unnecessary_wraps, reason = "Linux can fail")]
+    fn check_peer(_: &UnixStream) -> io::Result<()> {
+        Ok(())
     }
 
     /// Returns a path for a socket that fits into the 108 bytes of `sockaddr_un`.
@@ -285,7 +369,7 @@ mod linux {
 /// The fallbacks for systems without the calls above.
 #[cfg(any(test, not(unix)))]
 mod portable {
-    use std::fs::{DirBuilder, OpenOptions};
+    use std::fs::{DirBuilder, Metadata, OpenOptions};
     use std::io;
     use std::path::{Path, PathBuf};
     use std::process::Command;
@@ -298,12 +382,24 @@ mod portable {
         options
     }
 
+    pub(super) fn own_directory(_: &mut DirBuilder) {}
+
+    pub(super) fn own(options: &mut OpenOptions) -> &mut OpenOptions {
+        options
+    }
+
     pub(super) fn set_mode(path: &Path, _: u32) -> io::Result<()> {
         std::fs::metadata(path).map(drop)
     }
 
+    pub(super) fn no_links(_: &mut OpenOptions) {}
+
     pub(super) fn access(path: &Path) -> io::Result<Option<Access>> {
-        std::fs::symlink_metadata(path).map(|_| None)
+        std::fs::symlink_metadata(path).map(|metadata| access_of(&metadata))
+    }
+
+    pub(super) fn access_of(_: &Metadata) -> Option<Access> {
+        None
     }
 
     pub(super) fn user() -> u32 {
@@ -391,19 +487,6 @@ mod tests {
     use super::*;
 
     #[test]
-    #[cfg(unix)]
-    fn a_private_file_is_accessible_to_its_owner_only() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("file");
-        File::create(&path).unwrap();
-        set_mode(&path, 0o644).unwrap();
-        assert_eq!(access(&path).unwrap().unwrap().others, 0o044);
-        private_file(&path).unwrap();
-        let access = access(&path).unwrap().unwrap();
-        assert_eq!((access.others, access.owner), (0, user()));
-    }
-
-    #[test]
     #[cfg(target_os = "linux")]
     fn network_file_systems_are_recognized() {
         let dir = tempfile::tempdir().unwrap();
@@ -432,10 +515,12 @@ mod tests {
         let (inner, missing) = (dir.path().join("inner"), dir.path().join("missing"));
         let mut builder = DirBuilder::new();
         portable::private_directory(&mut builder);
+        portable::own_directory(&mut builder);
         builder.create(&inner).unwrap();
         let file = inner.join("file");
         let mut options = File::options();
-        portable::private(options.write(true).create_new(true))
+        portable::no_links(&mut options);
+        portable::own(portable::private(options.write(true).create_new(true)))
             .open(&file)
             .unwrap();
         portable::set_mode(&file, 0o600).unwrap();
@@ -513,6 +598,42 @@ mod tests {
             assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::Unsupported);
         }
         assert!(!socket.exists());
+    }
+
+    /// Connects as another user, once the socket is there for all.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn other_users_are_refused_at_both_ends_of_a_socket() {
+        use std::os::unix::process::CommandExt as _;
+        if user() != 0 {
+            eprintln!("skipped: not root");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        set_mode(dir.path(), 0o755).unwrap();
+        let socket = dir.path().join("socket");
+        let listener = Listener::bind(&socket).unwrap();
+        set_mode(&socket, 0o666).unwrap();
+        let connect =
+            "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])";
+        let mut other = Command::new("python3");
+        other
+            .args(["-c", connect])
+            .arg(&socket)
+            .uid(54_321)
+            .gid(54_321);
+        match other.status() {
+            Ok(status) => {
+                assert!(status.success());
+                let refused = listener.accept().unwrap_err();
+                assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied);
+            }
+            Err(_) => eprintln!("skipped: no python3"),
+        }
+        Listener::connect(&socket).unwrap();
+        std::os::unix::fs::chown(&socket, Some(54_321), None).unwrap();
+        let refused = Listener::connect(&socket).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied);
     }
 
     #[test]

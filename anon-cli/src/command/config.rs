@@ -8,11 +8,12 @@ use anon_model::ProjectSettings;
 use anon_model::settings::{Effect, KeyDoc, Problem, Value};
 use serde::Serialize;
 
-use crate::args::Config;
+use crate::args::{Config, Whom};
 use crate::command::Context;
 use crate::exit::{ExitStatus, Failure};
 use crate::log;
 use crate::project::record::SettingsChange;
+use crate::project::trust::exceptions::{self, Trust};
 use crate::project::{Project, document, settings};
 use crate::work::settings::{self as work, Changed};
 
@@ -61,7 +62,10 @@ fn to_json(value: &Value) -> serde_json::Value {
 }
 
 pub(crate) fn run(context: &Context<'_>, what: Config) -> anyhow::Result<ExitStatus> {
-    let project = Project::existing(context.project())?;
+    let project = match what {
+        Config::Trust { .. } => Project::unchecked(context.project())?,
+        _ => Project::existing(context.project())?,
+    };
     log::start_without_file(&context.global)?;
     match what {
         Config::Get { key: Some(key) } => get(context, &project, &key),
@@ -78,7 +82,32 @@ pub(crate) fn run(context: &Context<'_>, what: Config) -> anyhow::Result<ExitSta
         }
         Config::Edit => edit::run(context, &project),
         Config::Path => path(context, &project),
+        Config::Trust { whom } => trust(context, &project, whom),
     }
+}
+
+/// Makes or ends an exception of this user for a project, or shows it. Nothing in the project is read.
+fn trust(
+    context: &Context<'_>,
+    project: &Project,
+    whom: Option<Whom>,
+) -> anyhow::Result<ExitStatus> {
+    let root = project.root();
+    let file = match whom {
+        None => None,
+        Some(Whom::Group) => Some(exceptions::set(root, Some(Trust::Group))?),
+        Some(Whom::Export) => Some(exceptions::set(root, Some(Trust::Export))?),
+        Some(Whom::Nobody) => Some(exceptions::set(root, None)?),
+    };
+    let trust = exceptions::of(root)?.map_or("nobody", Trust::name);
+    context
+        .report
+        .line(&format!("trust = {trust} for {}", root.display()))?;
+    let value = Value::Text(trust.to_owned());
+    let mut summary = Summary::new("config trust", None, Some(&value));
+    summary.path = file.as_deref();
+    context.report.summary(&summary)?;
+    Ok(ExitStatus::Done)
 }
 
 /// Splits at commas too: `CT,MR XA` are three values.

@@ -20,9 +20,9 @@ use anyhow::Context as _;
 use crate::args::Export;
 use crate::command::Context;
 use crate::exit::{ExitStatus, Failure};
-use crate::project::Project;
-use crate::project::{audit, settings};
-use crate::{clock, log};
+use crate::project::trust::Purpose;
+use crate::project::{Project, audit, settings};
+use crate::{clock, log, platform};
 use print::{Printer, Summary};
 
 /// The destination of an export.
@@ -35,7 +35,7 @@ struct Destination {
 
 pub(crate) fn run(context: &Context<'_>, args: &Export) -> anyhow::Result<ExitStatus> {
     let selection = selection(args)?;
-    let project = Project::existing(context.project())?;
+    let project = Project::existing_for(context.project(), Purpose::Export)?;
     let settings = settings::load(&project)?;
     log::start_without_file(&context.global)?;
     let cancel = Cancel::from(context.signals.cancel().shared());
@@ -131,6 +131,10 @@ fn exporter(
     args: &Export,
 ) -> anyhow::Result<Exporter> {
     let root = project.export_journal(settings.export.journal.as_deref());
+    if !root.is_dir() {
+        // If it fails, opening the journal fails and says why.
+        let _ = platform::own_directory(&root);
+    }
     let journal = Journal::open(&root, &destination.address, &audit::who(), clock::system);
     let journal = journal.map_err(|error| match error {
         Error::Busy => Failure::cannot_run(format!("{}: {error}", destination.address)),

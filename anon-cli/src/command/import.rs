@@ -15,12 +15,13 @@ use crate::log;
 use crate::project::lock::Lock;
 use crate::project::record::Summary;
 use crate::project::roots::Roots;
+use crate::project::trust::Purpose;
 use crate::project::{OpenProject, Project, settings};
 use crate::work::control::{Request, Response};
 use crate::work::{Job, Jobs, run_or_hand_over};
 
 pub(crate) fn run(context: &Context<'_>, args: &Import) -> anyhow::Result<ExitStatus> {
-    let project = Project::chosen(context.project())?;
+    let project = Project::chosen(context.project(), Purpose::Any)?;
     for path in &args.paths {
         std::fs::metadata(path)
             .with_context(|| Failure::CannotRun(format!("cannot import {}", path.display())))?;

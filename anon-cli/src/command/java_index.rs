@@ -10,6 +10,7 @@ use crate::exit::{ExitStatus, Failure};
 use crate::log;
 use crate::project::lock::Lock;
 use crate::project::record::{AdoptJob, AdoptedRow, RowResult};
+use crate::project::trust::Purpose;
 use crate::project::{Project, settings};
 use crate::work::control::{Request, Response};
 use crate::work::{Job, java_index, run_or_hand_over};
@@ -40,7 +41,7 @@ struct Summary<'s> {
 }
 
 pub(crate) fn run(context: &Context<'_>, args: &ImportJavaIndex) -> anyhow::Result<ExitStatus> {
-    let project = Project::chosen(context.project())?;
+    let project = Project::chosen(context.project(), Purpose::Any)?;
     let index = java_index::read(&args.file, &args.file.display().to_string())?;
     let job = AdoptJob {
         file: std::path::absolute(&args.file)?,

@@ -10,6 +10,7 @@ use crate::command::Context;
 use crate::exit::ExitStatus;
 use crate::log;
 use crate::project::recent::{self, RecentProject};
+use crate::project::trust::Purpose;
 use crate::project::{Project, settings};
 use crate::report::{Report, Table, counted};
 
@@ -78,11 +79,10 @@ pub(crate) fn run(context: &Context<'_>, what: &List) -> anyhow::Result<ExitStat
 /// Returns the settings of the project. `None` if no project is named and none is
 /// found from the working directory.
 fn chosen(context: &Context<'_>) -> anyhow::Result<Option<ProjectSettings>> {
-    let project = match Project::chosen(context.project()) {
-        Err(_) if context.project().is_none() => return Ok(None),
-        _ => Project::existing(context.project())?,
-    };
-    settings::load(&project).map(Some)
+    match Project::found(context.project(), Purpose::Any)? {
+        Some(_) => settings::load(&Project::existing(context.project())?).map(Some),
+        None => Ok(None),
+    }
 }
 
 /// Returns the text of the column that says whether the project accepts it.

@@ -12,6 +12,7 @@ use crate::command::Context;
 use crate::exit::Failure;
 use crate::platform;
 use crate::project::settings::Missing;
+use crate::project::trust::{self, Purpose};
 use crate::project::{Privacy, Project, rules, settings, write_file};
 
 /// The values that the built-in rules keep. Printed once a project: when it is created with them.
@@ -41,6 +42,7 @@ pub(crate) fn make(
             context.report.info(&warning);
         }
     }
+    trust::check_place(project.root())?;
     let public = project.public(settings.public_dir.as_deref());
     project.make_directories(&public)?;
     project.check_access()?;
@@ -84,6 +86,7 @@ fn initial_settings(options: &NewProject) -> anyhow::Result<(ProjectSettings, Op
             from.display()
         )));
     }
+    let origin = origin.trusted(Purpose::Any)?;
     let mut settings = settings::load(&origin)?;
     settings.site_id = SiteId::random().with_context(no_numbers)?;
     Ok((settings, Some(origin)))

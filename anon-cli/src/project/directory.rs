@@ -7,14 +7,16 @@
 //! ```
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anon_model::settings::file;
 use anyhow::Context;
 
 use crate::exit::Failure;
-use crate::platform;
+use crate::platform::files::{self, Readers};
+use crate::platform::{self, owner};
+use crate::project::trust::{self, Foreign, Purpose};
 
 /// The environment variable that names the project.
 const VARIABLE: &str = "ANON_PROJECT";
@@ -36,47 +38,106 @@ pub(crate) enum NetworkFs {
 const DIRECTORIES: [&str; 5] = ["quarantine", "tmp", "spool", "logs", "phi_export"];
 
 impl Project {
-    /// Returns the project at a directory, which need not exist.
+    /// Returns the project at a directory, which need not exist. Its directory is not checked.
     pub(crate) fn at(root: &Path) -> anyhow::Result<Self> {
         let root = std::path::absolute(root)
             .with_context(|| Failure::CannotRun("the working directory cannot be found".into()))?;
         Ok(Self { root })
     }
 
-    /// Returns the chosen project: the option, else the environment variable, else the nearest parent of
-    /// the working directory that holds a project.
-    pub(crate) fn chosen(option: Option<&Path>) -> anyhow::Result<Self> {
+    /// Returns the project of the option, else that of the environment variable.
+    fn named(option: Option<&Path>) -> anyhow::Result<Option<Self>> {
         let variable = || std::env::var_os(VARIABLE).filter(|value| !value.is_empty());
-        if let Some(root) = option
-            .map(Path::to_owned)
-            .or_else(|| variable().map(PathBuf::from))
-        {
-            return Self::at(&root);
+        let root = option.map(Path::to_owned);
+        let root = root.or_else(|| variable().map(PathBuf::from));
+        root.map(|root| Self::at(&root)).transpose()
+    }
+
+    /// Returns the chosen project: the option, else the environment variable, else the nearest parent of
+    /// the working directory that holds a project. `None` if none is named and none is found.
+    ///
+    /// # Errors
+    /// If there is a project that cannot be trusted.
+    pub(crate) fn found(option: Option<&Path>, purpose: Purpose) -> anyhow::Result<Option<Self>> {
+        if let Some(project) = Self::named(option)? {
+            return if project.exists() {
+                project.trusted(purpose).map(Some)
+            } else {
+                Ok(Some(project))
+            };
         }
         let here = std::env::current_dir().context(Failure::CannotRun(
             "the working directory cannot be found".into(),
         ))?;
-        here.ancestors()
+        let Some(root) = here
+            .ancestors()
             .find(|directory| directory.join(file::NAME).is_file())
-            .map(|root| Self { root: root.into() })
-            .ok_or_else(|| {
-                Failure::configuration(format!(
-                    "there is no project here or above: name one with -p DIR or {VARIABLE}, or \
-                     create one here:\n  anon init"
-                ))
+        else {
+            return Ok(None);
+        };
+        let project = Self { root: root.into() }.trusted(purpose);
+        project
+            .map(Some)
+            .map_err(|error| match error.downcast::<Foreign>() {
+                Ok(foreign) => foreign.found_above().into(),
+                Err(error) => error,
             })
+    }
+
+    /// Returns the chosen project, as [`found`](Self::found) does. One that is named need not exist.
+    ///
+    /// # Errors
+    /// If there is none, or it cannot be trusted.
+    pub(crate) fn chosen(option: Option<&Path>, purpose: Purpose) -> anyhow::Result<Self> {
+        Self::found(option, purpose)?.ok_or_else(|| {
+            Failure::configuration(format!(
+                "there is no project here or above: name one with -p DIR or {VARIABLE}, or \
+                 create one here:\n  anon init"
+            ))
+        })
     }
 
     /// Returns the chosen project. It must exist.
     pub(crate) fn existing(option: Option<&Path>) -> anyhow::Result<Self> {
-        let project = Self::chosen(option)?;
-        if project.exists() {
-            return Ok(project);
+        Self::existing_for(option, Purpose::Any)
+    }
+
+    /// As [`existing`](Self::existing), for a command that may do less.
+    pub(crate) fn existing_for(option: Option<&Path>, purpose: Purpose) -> anyhow::Result<Self> {
+        Self::chosen(option, purpose)?.that_exists()
+    }
+
+    /// Returns the project that is named, else the working directory, without checking whether it can be
+    /// trusted. It must exist.
+    pub(crate) fn unchecked(option: Option<&Path>) -> anyhow::Result<Self> {
+        let project = match Self::named(option)? {
+            Some(project) => project,
+            None => Self::at(Path::new("."))?,
+        };
+        let mut project = project.that_exists()?;
+        project.root = owner::real_path(&project.root).context("cannot find the project")?;
+        Ok(project)
+    }
+
+    fn that_exists(self) -> anyhow::Result<Self> {
+        if self.exists() {
+            return Ok(self);
         }
         Err(Failure::configuration(format!(
             "{} is not a project: it holds no project.toml; to create one there:\n  anon init",
-            project.root.display()
+            self.root.display()
         )))
+    }
+
+    /// Returns this project without symbolic links in its path, if its directory can be trusted.
+    pub(crate) fn trusted(self, purpose: Purpose) -> anyhow::Result<Self> {
+        let root = owner::real_path(&self.root).context("cannot find the project")?;
+        trust::check(&root, purpose)?;
+        let project = Self { root };
+        if purpose == Purpose::Any && project.private().symlink_metadata().is_ok() {
+            project.check_access()?;
+        }
+        Ok(project)
     }
 
     pub(crate) fn exists(&self) -> bool {
@@ -154,7 +215,7 @@ impl Project {
 
     /// Creates the missing directories.
     pub(crate) fn make_directories(&self, public: &Path) -> anyhow::Result<()> {
-        fs::create_dir_all(&self.root).context("cannot make the project's directory")?;
+        platform::own_directory(&self.root).context("cannot make the project's directory")?;
         let private = self.private();
         for directory in std::iter::once(private.clone())
             .chain(DIRECTORIES.iter().map(|name| private.join(name)))
@@ -231,6 +292,12 @@ fn check(path: &Path) -> anyhow::Result<()> {
             );
         }
     };
+    if access.is_link {
+        return Err(Failure::cannot_run(format!(
+            "{} is a symbolic link, which a project does not follow: put what it leads to in its place",
+            path.display()
+        )));
+    }
     let user = platform::user();
     if access.owner != user {
         return Err(Failure::cannot_run(format!(
@@ -254,32 +321,11 @@ fn check(path: &Path) -> anyhow::Result<()> {
 
 /// Replaces a file of the project. After a crash it holds either the old or the new content.
 pub(crate) fn write_file(path: &Path, bytes: &[u8], private: Privacy) -> io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(format!(".{}.new", std::process::id()));
-    let fresh = path.with_file_name(name);
-    let write = || {
-        let mut file = match private {
-            Privacy::Private => platform::private_file(&fresh)?,
-            Privacy::Public => fs::File::create(&fresh)?,
-        };
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&fresh, path)?;
-        match path.parent() {
-            // The parent of a bare name is the working directory.
-            Some(parent) if parent.as_os_str().is_empty() => {
-                platform::sync_directory(Path::new("."))
-            }
-            Some(parent) => platform::sync_directory(parent),
-            None => Ok(()),
-        }
+    let readers = match private {
+        Privacy::Private => Readers::Owner,
+        Privacy::Public => Readers::All,
     };
-    let written = write();
-    if written.is_err() {
-        // The first error is reported. A leftover file is harmless.
-        let _ = fs::remove_file(&fresh);
-    }
-    written
+    files::replace(path, bytes, readers)
 }
 
 /// Who may read a file.
@@ -287,7 +333,7 @@ pub(crate) fn write_file(path: &Path, bytes: &[u8], private: Privacy) -> io::Res
 pub(crate) enum Privacy {
     /// Only its owner.
     Private,
-    /// Everyone whom the umask allows.
+    /// Everyone whom the umask allows. Only its owner may write it.
     Public,
 }
 

@@ -14,6 +14,7 @@ pub(crate) mod remark;
 pub(crate) mod roots;
 pub(crate) mod rules;
 pub(crate) mod settings;
+pub(crate) mod trust;
 
 pub(crate) use directory::*;
 pub(crate) use open_project::{NewRules, OpenOptions, OpenProject};

@@ -13,10 +13,10 @@ use anon_script::{BUILTINS, Diagnostic, Dialect, Rules, Severity, builtin, check
 use anyhow::Context as _;
 
 use crate::exit::Failure;
-use crate::project::{Privacy, Project, write_file};
+use crate::project::{Privacy, Project, trust, write_file};
 
 /// The name of a script's copy in the project.
-pub(crate) const COPY: &str = "anonymizer.script";
+pub(crate) const COPY: &str = trust::SCRIPT;
 
 /// True for the name of a built-in rule set.
 pub(crate) fn is_builtin(name: &str) -> bool {
@@ -35,7 +35,11 @@ pub(crate) fn of_project(
     }
     match builtin(&settings.script) {
         Some(rules) => Ok(Arc::new(rules)),
-        None => of_file(&project.root().join(&settings.script), settings.dialect),
+        None => {
+            let path = project.root().join(&settings.script);
+            trust::check_file(project.root(), &path)?;
+            of_file(&path, settings.dialect)
+        }
     }
 }
 

@@ -23,6 +23,7 @@ const HEAD: &str = "\
 This page lists every key of `project.toml` with its type, default and allowed values.
 `anon config get|set|unset|add|remove` take dotted names: `scp.port` is the key `port` under `[scp]` in the file.
 `anon config unset KEY` restores the default of a key; `anon config unset node.NAME` removes a node.
+[Who can use a project](access.md) lists what is checked before a project is used, and `anon config trust`.
 A *frozen* key cannot change once the first pseudonym has been assigned.
 The default nodes exist only while the file names no node.
 

@@ -71,5 +71,7 @@ mod support;
 #[cfg(all(feature = "cognito", target_os = "linux"))]
 mod terminal;
 mod tls;
+#[cfg(target_os = "linux")]
+mod trust;
 mod v17;
 mod v17_peers;

@@ -79,6 +79,7 @@ impl Scene {
             .current_dir(self.path())
             .env_remove("ANON_PROJECT")
             .env("XDG_STATE_HOME", self.path().join(".state"))
+            .env("XDG_CONFIG_HOME", self.path().join(".config"))
             .env_remove("EDITOR")
             .env_remove("VISUAL")
             .stdin(Stdio::null());

@@ -20,6 +20,7 @@ use crate::command::Context;
 use crate::exit::{ExitStatus, Failure};
 use crate::project::Project;
 use crate::project::settings;
+use crate::project::trust::Purpose;
 
 pub(super) fn run(
     context: &Context<'_>,
@@ -145,8 +146,8 @@ fn compare(
 
 /// Returns the settings of the chosen project, or those of a new one.
 fn settings_of(context: &Context<'_>) -> anyhow::Result<ProjectSettings> {
-    match Project::chosen(context.project()) {
-        Ok(project) if project.exists() => settings::load(&project),
+    match Project::found(context.project(), Purpose::Any)? {
+        Some(project) if project.exists() => settings::load(&project),
         _ => Ok(ProjectSettings::new(SiteId::new("1")?)),
     }
 }

@@ -312,7 +312,7 @@ mod tests {
     fn key_files_accessible_to_others_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("keys");
-        let mut file = platform::private_file(&path).unwrap();
+        let mut file = platform::files::create_private(&path).unwrap();
         std::io::Write::write_all(&mut file, b"access_key=A\nsecret_key=S\n").unwrap();
         assert!(keys_from_file(&path).is_ok());
         platform::set_mode(&path, 0o640).unwrap();
