@@ -12,7 +12,7 @@ mod pipe;
 pub(crate) mod identifying;
 pub(crate) mod terminal;
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -484,6 +484,8 @@ mod no_socket {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
 
     #[test]

@@ -1,5 +1,7 @@
 //! All calls that differ between operating systems. Each has a portable form; the tests run both.
 
+pub(crate) mod no_links;
+
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Seek, Write};
 use std::path::Path;
@@ -104,6 +106,18 @@ pub(crate) fn open_source(path: &Path) -> io::Result<File> {
     options.read(true);
     #[cfg(target_os = "linux")]
     linux::do_not_wait(&mut options);
+    options.open(path)
+}
+
+/// Opens a file for reading, but not a symbolic link.
+pub(crate) fn open_no_link(path: &Path) -> io::Result<File> {
+    if path.is_symlink() {
+        return Err(no_links::is_a_link());
+    }
+    let mut options = File::options();
+    options.read(true);
+    #[cfg(target_os = "linux")]
+    linux::no_link(&mut options);
     options.open(path)
 }
 
@@ -256,6 +270,12 @@ mod linux {
     /// Makes opening a FIFO not wait for a writer.
     pub(super) fn do_not_wait(options: &mut OpenOptions) {
         options.custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+    }
+
+    /// Makes opening a symbolic link fail, also one that is put there at this moment.
+    pub(super) fn no_link(options: &mut OpenOptions) {
+        let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
+        options.custom_flags(flags.bits().cast_signed());
     }
 
     /// Copies as much as the kernel can. Returns the offset and length of the rest.

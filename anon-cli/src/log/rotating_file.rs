@@ -5,7 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::platform;
+use crate::platform::files;
 
 /// The maximum size of a file, in bytes.
 const MAX_BYTES: u64 = 100_000_000;
@@ -74,10 +74,7 @@ impl Write for RotatingFile {
 }
 
 fn append(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    let file = platform::private(options.append(true).create(true)).open(path)?;
-    platform::set_mode(path, 0o600)?;
-    Ok(file)
+    files::open_private(path, OpenOptions::new().append(true).create(true))
 }
 
 fn numbered(path: &Path, n: u32) -> PathBuf {
@@ -118,7 +115,7 @@ mod tests {
             fs::read_to_string(numbered(&path, 1)).unwrap(),
             "0000\n0001\n"
         );
-        let access = platform::access(&path).unwrap();
+        let access = crate::platform::access(&path).unwrap();
         assert!(access.is_none_or(|access| access.others == 0));
     }
 }

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::asked::AskedKey;
 use crate::exit::Failure;
+use crate::platform::files;
 use crate::project::{Privacy, Project, write_file};
 
 const VERSION: u32 = 1;
@@ -86,7 +87,7 @@ impl LastFind {
     /// A configuration failure if there is none that can be read.
     pub(crate) fn read(project: &Project) -> anyhow::Result<Self> {
         let none = || Failure::configuration("there is no last find: run anon find first");
-        let bytes = match fs::read(Self::file(project)) {
+        let bytes = match files::read_private(&Self::file(project)) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(none()),
             Err(error) => {

@@ -12,6 +12,7 @@ use anyhow::Context;
 use serde::Serialize;
 
 use crate::exit::Failure;
+use crate::platform::files;
 use crate::{clock, platform};
 
 #[derive(Debug, Serialize)]
@@ -72,9 +73,8 @@ fn append_line(
     let mut text = serde_json::to_string(&line)?;
     text.push('\n');
     let mut options = OpenOptions::new();
-    let appended = platform::private(options.append(true).create(true))
-        .open(file)
-        .and_then(|mut file| {
+    let appended =
+        files::open_private(file, options.append(true).create(true)).and_then(|mut file| {
             // One write, so that the lines of several commands do not mix.
             file.write_all(text.as_bytes())?;
             file.sync_data()

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::Context;
 
 use crate::exit::Failure;
-use crate::platform;
+use crate::platform::files;
 
 /// The right to write to a project. It ends when this is dropped or the process ends.
 #[derive(Debug)]
@@ -30,8 +30,7 @@ impl Lock {
     pub(crate) fn try_take(path: &Path) -> anyhow::Result<Held> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
-        let mut file = platform::private(&mut options)
-            .open(path)
+        let mut file = files::open_private(path, &mut options)
             .context(Failure::CannotRun("cannot open private/lock".into()))?;
         match file.try_lock() {
             Ok(()) => {}

@@ -8,6 +8,7 @@ use anon_model::{ProjectSettings, Secret};
 use anyhow::{Context, bail};
 
 use crate::exit::Failure;
+use crate::platform::files;
 use crate::project::{Privacy, Project, write_file};
 
 /// Reads and checks the settings of a project.
@@ -74,7 +75,7 @@ pub(crate) fn secret(
         return Ok(None);
     }
     let path = project.secret_file();
-    match fs::read(&path) {
+    match files::read_private(&path) {
         Ok(bytes) => match <[u8; 32]>::try_from(bytes) {
             Ok(bytes) => Ok(Some(Secret::new(bytes))),
             Err(_) => Err(Failure::configuration(

@@ -19,6 +19,7 @@ use anon_model::RetrieveProgress;
 use anyhow::Context as _;
 
 use crate::exit::Failure;
+use crate::platform::files;
 use crate::project::record::{Instance, Summary};
 use crate::project::roots::Roots;
 use crate::project::{Privacy, Project, audit, write_file};
@@ -128,8 +129,9 @@ pub(crate) fn finish(
     quarantine: &DirectoryQuarantine,
 ) -> anyhow::Result<Option<EntryId>> {
     let mark = project.accepting_file();
-    let entry = match fs::read_to_string(&mark) {
-        Ok(entry) => entry,
+    let entry = match files::read_private(&mark).map(String::from_utf8) {
+        // Not text: the name of no entry.
+        Ok(entry) => entry.unwrap_or_default(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error).context("cannot read private/accepting"),
     };

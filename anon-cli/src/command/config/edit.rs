@@ -1,6 +1,7 @@
 //! `anon config edit`: opens a copy in the user's editor, and uses it only if it is valid.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -8,7 +9,7 @@ use anyhow::Context as _;
 use super::{Summary, say_effect};
 use crate::command::Context;
 use crate::exit::{ExitStatus, Failure};
-use crate::platform;
+use crate::platform::{self, files};
 use crate::project::record::SettingsChange;
 use crate::project::{Project, rules, settings};
 use crate::work::settings as work;
@@ -16,9 +17,14 @@ use crate::work::settings as work;
 pub(super) fn run(context: &Context<'_>, project: &Project) -> anyhow::Result<ExitStatus> {
     let text = settings::read(project)?;
     let copy = project.root().join("project.toml.edit");
-    fs::copy(project.settings_file(), &copy).context("cannot copy project.toml")?;
+    let mut file = files::create_private(&copy).context("cannot copy project.toml")?;
+    let copied = file.write_all(text.as_bytes());
+    copied.context("cannot copy project.toml")?;
+    drop(file);
     edit(&copy)?;
     let edited = fs::read_to_string(&copy).context("cannot read what was edited")?;
+    // An editor may have put a new file in its place.
+    platform::set_mode(&copy, 0o600).context("cannot change the mode of the copy")?;
     let written = work::change(project, &context.signals, |now| {
         change(project, &text, &edited, now)
     });

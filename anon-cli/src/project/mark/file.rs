@@ -8,7 +8,7 @@ use anon_model::disk::{MarkError, StoreMark};
 use anyhow::Context as _;
 
 use crate::exit::Failure;
-use crate::platform;
+use crate::platform::{self, files};
 use crate::project::Project;
 
 /// Bytes that are read at most. A mark has about 150.
@@ -64,7 +64,7 @@ fn read(path: &Path) -> io::Result<String> {
 pub(super) fn write(path: &Path, mark: &StoreMark) -> io::Result<()> {
     // Always the same name, so that crashes leave one file at most. The next write replaces it.
     let fresh = path.with_extension("mark.new");
-    let mut file = platform::private_file(&fresh)?;
+    let mut file = files::create_private(&fresh)?;
     file.write_all(mark.to_text().as_bytes())?;
     file.sync_all()?;
     fs::rename(&fresh, path)?;

@@ -57,7 +57,7 @@ pub enum Existing {
     Replace,
 }
 
-/// What a path leads to. Links are followed.
+/// What a path leads to. Links are followed, but for those of [`Disk::follow_no_links_below`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FileKind {
@@ -103,6 +103,18 @@ pub type Names = Box<dyn Iterator<Item = io::Result<OsString>> + Send>;
 ///
 /// Errors are plain [`io::Error`]s. Those that this crate makes hold no path.
 pub trait Disk: Send + Sync + fmt::Debug {
+    /// Follows no symbolic link below a directory from now on, where the system has them: others may put
+    /// links there, to have files written, read or removed elsewhere. A call that meets one fails.
+    ///
+    /// By default nothing changes.
+    ///
+    /// # Errors
+    /// If the directory cannot be looked at.
+    fn follow_no_links_below(&self, dir: &Path) -> io::Result<()> {
+        let _ = dir;
+        Ok(())
+    }
+
     /// Makes a directory. Its parent must exist.
     ///
     /// # Errors
@@ -143,6 +155,14 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`io::ErrorKind::NotFound`] if there is none.
     fn open(&self, path: &Path) -> io::Result<Box<dyn Read + Send>>;
+
+    /// Opens a file of the operating system for reading. `None`, also by default, if the disk has none.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    fn open_native(&self, path: &Path) -> io::Result<Option<File>> {
+        self.native(path).map(File::open).transpose()
+    }
 
     /// Returns what a path leads to; `None` if it leads to nothing.
     ///

@@ -3,16 +3,66 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use super::{Access, CopyError, DirCreation, Disk, Existing, FileKind, Names, WriteFile};
 use crate::platform;
+use crate::platform::no_links::{self, Pinned};
 
 /// The file system of the operating system.
 #[derive(Debug, Default)]
 pub struct OsDisk {
     /// Mode of a shared file under the umask of the process; read when it is needed first.
     shared_mode: OnceLock<u32>,
+    guarded: Arc<Guarded>,
+}
+
+/// The directories below which no link is followed: as they were given, and without links.
+#[derive(Debug, Default)]
+struct Guarded(RwLock<Vec<(PathBuf, PathBuf)>>);
+
+impl Guarded {
+    fn add(&self, dir: &Path) -> io::Result<()> {
+        let real = no_links::real_path(dir)?;
+        let mut guarded = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if !guarded.iter().any(|(given, _)| given == dir) {
+            guarded.push((dir.to_owned(), real));
+        }
+        Ok(())
+    }
+
+    /// Returns the guarded directory above a path, without links, and the rest of the path.
+    fn split<'p>(&self, path: &'p Path) -> Option<(PathBuf, &'p Path)> {
+        let guarded = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        guarded.iter().find_map(|(given, real)| {
+            let below = path.strip_prefix(given).ok()?;
+            (!below.as_os_str().is_empty()).then(|| (real.clone(), below))
+        })
+    }
+
+    /// Returns a path to a file, or to a directory that is made, renamed or removed.
+    fn entry(&self, path: &Path) -> io::Result<Pinned> {
+        match self.split(path) {
+            Some((root, below)) => Pinned::entry(&root, below),
+            None => Ok(Pinned::as_is(path)),
+        }
+    }
+
+    /// Returns a path to a directory whose names are read or synced.
+    fn directory(&self, path: &Path) -> io::Result<Pinned> {
+        match self.split(path) {
+            Some((root, below)) => Pinned::directory(&root, below),
+            None => Ok(Pinned::as_is(path)),
+        }
+    }
+
+    /// Opens a file for reading.
+    fn open(&self, path: &Path) -> io::Result<File> {
+        match self.split(path) {
+            Some((root, below)) => platform::open_no_link(Pinned::entry(&root, below)?.path()),
+            None => File::open(path),
+        }
+    }
 }
 
 impl OsDisk {
@@ -23,20 +73,26 @@ impl OsDisk {
 }
 
 impl Disk for OsDisk {
+    fn follow_no_links_below(&self, dir: &Path) -> io::Result<()> {
+        self.guarded.add(dir)
+    }
+
     fn create_dir(&self, path: &Path, access: Access) -> io::Result<DirCreation> {
         let mut builder = fs::DirBuilder::new();
         if access == Access::Private {
             platform::private_dir(&mut builder);
         }
-        match builder.create(path) {
+        let pinned = self.guarded.entry(path)?;
+        match builder.create(pinned.path()) {
             Ok(()) => {
                 if access == Access::Private {
-                    platform::set_mode(path, 0o700)?;
+                    platform::set_mode(pinned.path(), 0o700)?;
                 }
                 Ok(DirCreation::Created)
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match self.kind(path)? {
                 Some(FileKind::Directory) => Ok(DirCreation::AlreadyThere),
+                _ if pinned.path().is_symlink() => Err(no_links::is_a_link()),
                 _ => Err(error),
             },
             Err(error) => Err(error),
@@ -50,8 +106,9 @@ impl Disk for OsDisk {
             platform::private_file(&mut options);
         }
         Ok(Box::new(OsFile {
-            file: options.open(path)?,
+            file: options.open(self.guarded.entry(path)?.path())?,
             is_named: true,
+            guarded: Arc::clone(&self.guarded),
         }))
     }
 
@@ -73,15 +130,26 @@ impl Disk for OsDisk {
         Ok(Box::new(OsFile {
             file: platform::create_unnamed(dir)?,
             is_named: false,
+            guarded: Arc::clone(&self.guarded),
         }))
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn Read + Send>> {
-        Ok(Box::new(File::open(path)?))
+        Ok(Box::new(self.guarded.open(path)?))
+    }
+
+    fn open_native(&self, path: &Path) -> io::Result<Option<File>> {
+        self.guarded.open(path).map(Some)
     }
 
     fn kind(&self, path: &Path) -> io::Result<Option<FileKind>> {
-        match fs::metadata(path) {
+        let found = match self.guarded.split(path) {
+            Some((root, below)) => {
+                Pinned::entry(&root, below).and_then(|pinned| fs::symlink_metadata(pinned.path()))
+            }
+            None => fs::metadata(path),
+        };
+        match found {
             Ok(found) if found.is_file() => Ok(Some(FileKind::File(found.len()))),
             Ok(found) if found.is_dir() => Ok(Some(FileKind::Directory)),
             Ok(_) => Ok(Some(FileKind::Other)),
@@ -91,9 +159,10 @@ impl Disk for OsDisk {
     }
 
     fn rename(&self, from: &Path, to: &Path, existing: Existing) -> io::Result<()> {
+        let (from, to) = (self.guarded.entry(from)?, self.guarded.entry(to)?);
         match existing {
-            Existing::Keep => platform::rename_no_replace(from, to),
-            Existing::Replace => fs::rename(from, to),
+            Existing::Keep => platform::rename_no_replace(from.path(), to.path()),
+            Existing::Replace => fs::rename(from.path(), to.path()),
         }
     }
 
@@ -109,19 +178,20 @@ impl Disk for OsDisk {
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        platform::sync_dir(path)
+        platform::sync_dir(self.guarded.directory(path)?.path())
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
-        fs::remove_file(path)
+        fs::remove_file(self.guarded.entry(path)?.path())
     }
 
     fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        fs::remove_dir(path)
+        fs::remove_dir(self.guarded.entry(path)?.path())
     }
 
     fn list(&self, path: &Path) -> io::Result<Names> {
-        let entries = fs::read_dir(path)?;
+        // The directory stays open without the path that led to it.
+        let entries = fs::read_dir(self.guarded.directory(path)?.path())?;
         Ok(Box::new(entries.map(|entry| Ok(entry?.file_name()))))
     }
 
@@ -137,6 +207,7 @@ impl Disk for OsDisk {
 struct OsFile {
     file: File,
     is_named: bool,
+    guarded: Arc<Guarded>,
 }
 
 impl Write for OsFile {
@@ -162,7 +233,7 @@ impl WriteFile for OsFile {
         if self.is_named {
             return Err(io::ErrorKind::Unsupported.into());
         }
-        platform::give_name(&self.file, path)?;
+        platform::give_name(&self.file, self.guarded.entry(path)?.path())?;
         self.is_named = true;
         Ok(())
     }

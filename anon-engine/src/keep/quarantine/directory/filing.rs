@@ -129,6 +129,8 @@ impl DirectoryQuarantine {
         let disk = self.disk();
         let create = |path: PathBuf| disk.create(&path, Access::Private);
         disk::create_dirs(disk, &self.tmp, Access::Private).map_err(QuarantineError::Write)?;
+        disk.follow_no_links_below(&self.root)
+            .map_err(QuarantineError::Write)?;
         disk::create_dirs(disk, &category, Access::Private).map_err(QuarantineError::Write)?;
         disk.create_dir(dir, Access::Private)
             .map_err(QuarantineError::Write)?;

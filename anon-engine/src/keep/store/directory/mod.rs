@@ -15,7 +15,7 @@
 //! directory existed before: a crash may have left a name that is visible but not durable.
 //!
 //! The components of a path are UIDs and pseudonyms of our own, so no name of a file comes from the
-//! input. PS3.10 section 8.2 limits File IDs to 8 characters a component; these names are longer,
+//! input. Symbolic links below `public/` are not followed. PS3.10 section 8.2 limits File IDs to 8 characters a component; these names are longer,
 //! so an output directory is not a DICOM file-set and has no DICOMDIR.
 
 mod comparing;
@@ -24,7 +24,6 @@ mod writing;
 
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -231,18 +230,20 @@ impl Store for DirectoryStore {
 
     fn stored(&self, path: &OutputPath) -> Result<Option<StoredObject>, StoreError> {
         let target = self.target(path);
-        let opened = match self.disk.native(&target) {
-            Some(target) => File::open(target).and_then(|file| {
-                let len = file.metadata()?.len();
-                Ok(StoredObject::File(file, len))
-            }),
-            None => self.disk.open(&target).and_then(|mut file| {
-                let mut bytes = Vec::new();
-                file.read_to_end(&mut bytes)?;
-                Ok(StoredObject::Bytes(bytes))
-            }),
+        let opened = || -> io::Result<_> {
+            match self.disk.open_native(&target)? {
+                Some(file) => {
+                    let len = file.metadata()?.len();
+                    Ok(StoredObject::File(file, len))
+                }
+                None => {
+                    let mut bytes = Vec::new();
+                    self.disk.open(&target)?.read_to_end(&mut bytes)?;
+                    Ok(StoredObject::Bytes(bytes))
+                }
+            }
         };
-        match opened {
+        match opened() {
             Ok(object) => Ok(Some(object)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(StoreError::Read(error)),
@@ -306,6 +307,7 @@ impl DirectoryStore {
 
 fn prepare(disk: &dyn Disk, public: &Path, durability: Durability) -> io::Result<()> {
     disk::create_dirs(disk, public, Access::Shared)?;
+    disk.follow_no_links_below(public)?;
     match durability {
         Durability::Full => disk::sync_ancestors(disk, public),
         Durability::Relaxed => Ok(()),
