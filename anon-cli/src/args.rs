@@ -1,5 +1,6 @@
 //! The command line: global options, commands and their arguments.
 
+mod config;
 mod query;
 
 use std::num::NonZeroUsize;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub(crate) use config::{Config, Whom};
 pub(crate) use query::{Find, Retrieve, Via};
 
 /// De-identifies DICOM objects and keeps a lookup that lets the site, and only the site, re-identify them.
@@ -190,6 +192,7 @@ impl Command {
             Self::Config(Config::Remove { .. }) => "config remove",
             Self::Config(Config::Edit) => "config edit",
             Self::Config(Config::Path) => "config path",
+            Self::Config(Config::Accept) => "config accept",
             Self::Config(Config::Trust { .. }) => "config trust",
             Self::Completions { .. } => "completions",
             Self::Man => "man",
@@ -297,6 +300,7 @@ These commands store it in the keyring as anon/USER (each asks for the password)
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
 #[command(after_long_help = PASSWORDS)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of the command line")]
 pub(crate) struct Export {
     /// Destination: a node in the settings, AET@host:port, s3, or file:DIR
     ///
@@ -320,6 +324,15 @@ pub(crate) struct Export {
     /// List what would be sent, and send nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// File of S3 keys, with mode 0600, instead of what the settings name
+    #[arg(long, value_name = "FILE")]
+    pub(crate) credentials_file: Option<PathBuf>,
+    /// Environment variable with the password of a Cognito user, instead of what the settings name
+    #[arg(long, value_name = "VARIABLE")]
+    pub(crate) password_env: Option<String>,
+    /// Send the password of a Cognito user also to an endpoint on this machine or without TLS
+    #[arg(long)]
+    pub(crate) password_in_clear: bool,
     /// Environment variable with a new password, for a Cognito user pool that requires one
     #[arg(long, value_name = "VARIABLE")]
     pub(crate) new_password_env: Option<String>,
@@ -565,63 +578,4 @@ pub(crate) enum Script {
         #[arg(long, value_name = "TABLE")]
         lookup: Option<PathBuf>,
     },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Config {
-    /// Print one setting or all of them
-    Get {
-        /// Dotted name, such as scp.port
-        key: Option<String>,
-    },
-    /// Change a setting
-    Set {
-        /// Dotted name, such as scp.port
-        key: String,
-        /// New value; the elements of a list are separated by commas
-        value: String,
-    },
-    /// Give a setting its default again, or remove a node
-    Unset {
-        /// Dotted name, such as scp.port, or node.NAME for a node
-        key: String,
-    },
-    /// Add values to a list. Values already in it are ignored
-    Add {
-        /// List to change, such as modalities, storage_classes or transfer_syntaxes
-        key: String,
-        /// Names or UIDs, as the list requires
-        #[arg(required = true)]
-        values: Vec<String>,
-    },
-    /// Remove values from a list. Values not in it are ignored
-    Remove {
-        /// List to change
-        key: String,
-        /// Names or UIDs, as the list requires
-        #[arg(required = true)]
-        values: Vec<String>,
-    },
-    /// Edit project.toml in $VISUAL or $EDITOR. An invalid result is not used
-    Edit,
-    /// Print the path of project.toml
-    Path,
-    /// Say whom you trust with this project besides yourself. Only your own commands follow it
-    ///
-    /// It is kept in anon/trust.toml in the directory of your settings (~/.config).
-    Trust {
-        /// Whom to trust; without it, prints whom you trust
-        whom: Option<Whom>,
-    },
-}
-
-/// Whom a user trusts with a project.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Whom {
-    /// The group of its directory may change it, also its settings
-    Group,
-    /// Another account exports it; or, for that account, this project is to be exported
-    Export,
-    /// Nobody else
-    Nobody,
 }

@@ -24,13 +24,14 @@ mod studies;
 
 use std::path::Path;
 
+use anon_model::ProjectSettings;
 use anyhow::Context as _;
 
 use crate::args::{Cli, Command, Global};
 use crate::exit::{ExitStatus, Failure};
 use crate::platform;
 use crate::project::trust::{Foreign, Purpose};
-use crate::project::{NetworkFs, NewRules, OpenOptions, Project, recent};
+use crate::project::{NetworkFs, NewRules, OpenOptions, Project, accepted, recent};
 use crate::report::Report;
 use crate::signal::Signals;
 
@@ -46,6 +47,18 @@ impl Context<'_> {
     /// Returns the project of `--project`.
     pub(crate) fn project(&self) -> Option<&Path> {
         self.global.project.as_deref()
+    }
+
+    /// Returns the settings of a project. A change of them that was not accepted is refused.
+    pub(crate) fn settings(&self, project: &Project) -> anyhow::Result<ProjectSettings> {
+        let (settings, is_taken_over) = accepted::load(project)?;
+        if is_taken_over {
+            self.report.info(
+                "the settings are accepted as they are now; a change of burned_in or of where objects \
+                 go, made outside anon config, must be accepted once from now on",
+            );
+        }
+        Ok(settings)
     }
 
     /// Returns whether `--allow-network-fs` is given.

@@ -12,9 +12,11 @@ use crate::args::{Config, Whom};
 use crate::command::Context;
 use crate::exit::{ExitStatus, Failure};
 use crate::log;
+use crate::project::accepted::{self, Standing};
 use crate::project::record::SettingsChange;
 use crate::project::trust::exceptions::{self, Trust};
-use crate::project::{Project, document, settings};
+use crate::project::{Project, audit, document, settings};
+use crate::report::counted;
 use crate::work::settings::{self as work, Changed};
 
 #[derive(Debug, Serialize)]
@@ -82,8 +84,33 @@ pub(crate) fn run(context: &Context<'_>, what: Config) -> anyhow::Result<ExitSta
         }
         Config::Edit => edit::run(context, &project),
         Config::Path => path(context, &project),
+        Config::Accept => accept(context, &project),
         Config::Trust { whom } => trust(context, &project, whom),
     }
+}
+
+/// Accepts the settings as they are, and prints those that were changed.
+fn accept(context: &Context<'_>, project: &Project) -> anyhow::Result<ExitStatus> {
+    project.check_access()?;
+    let settings = settings::load(project)?;
+    let keys = match accepted::standing(project, &settings)? {
+        Standing::Changed(keys) => keys,
+        Standing::Accepted | Standing::Unrecorded => Vec::new(),
+    };
+    audit::append(&project.audit_file(), "config accept", keys.len() as u64)?;
+    accepted::accept(project, &settings)?;
+    for key in &keys {
+        // A node that is gone has no value.
+        let value = settings.get(key).ok().flatten();
+        let value = value.map_or_else(String::new, |value| value.to_string());
+        context.report.line(format!("{key} = {value}").trim_end())?;
+    }
+    let count = counted(keys.len() as u64, "change");
+    context.report.line(&format!("{count} accepted"))?;
+    let value = Value::List(keys);
+    let summary = Summary::new("config accept", None, Some(&value));
+    context.report.summary(&summary)?;
+    Ok(ExitStatus::Done)
 }
 
 /// Makes or ends an exception of this user for a project, or shows it. Nothing in the project is read.

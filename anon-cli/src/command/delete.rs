@@ -6,9 +6,9 @@ use serde::Serialize;
 use crate::args::Delete;
 use crate::command::Context;
 use crate::exit::ExitStatus;
+use crate::project::Project;
 use crate::project::lock::Lock;
 use crate::project::record::{Deleted, Target};
-use crate::project::{Project, settings};
 use crate::work::control::{Request, Response};
 use crate::work::{Job, delete, run_or_hand_over};
 use crate::{log, report};
@@ -23,7 +23,7 @@ struct Summary {
 
 pub(crate) fn run(context: &Context<'_>, args: &Delete) -> anyhow::Result<ExitStatus> {
     let project = Project::existing(context.project())?;
-    let settings = settings::load(&project)?;
+    let settings = context.settings(&project)?;
     project.check_access()?;
     log::start(&project, &settings.log, &context.global)?;
     let target = match (&args.patient, &args.study) {

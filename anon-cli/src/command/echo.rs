@@ -12,7 +12,6 @@ use crate::exit::ExitStatus;
 use crate::log;
 use crate::node::{self, Peer, Purpose};
 use crate::project::Project;
-use crate::project::settings;
 
 #[derive(Debug, Serialize)]
 struct Summary<'p> {
@@ -26,7 +25,7 @@ struct Summary<'p> {
 
 pub(crate) fn run(context: &Context<'_>, args: &Echo) -> anyhow::Result<ExitStatus> {
     let project = Project::existing(context.project())?;
-    let settings = settings::load(&project)?;
+    let settings = context.settings(&project)?;
     log::start_without_file(&context.global)?;
     let peer = Peer::resolve(&settings, &args.node, Purpose::Any)?;
     let local = node::LocalNode::from_settings(&settings);

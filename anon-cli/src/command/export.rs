@@ -21,7 +21,7 @@ use crate::args::Export;
 use crate::command::Context;
 use crate::exit::{ExitStatus, Failure};
 use crate::project::trust::Purpose;
-use crate::project::{Project, audit, settings};
+use crate::project::{Project, audit};
 use crate::{clock, log, platform};
 use print::{Printer, Summary};
 
@@ -36,7 +36,7 @@ struct Destination {
 pub(crate) fn run(context: &Context<'_>, args: &Export) -> anyhow::Result<ExitStatus> {
     let selection = selection(args)?;
     let project = Project::existing_for(context.project(), Purpose::Export)?;
-    let settings = settings::load(&project)?;
+    let settings = context.settings(&project)?;
     log::start_without_file(&context.global)?;
     let cancel = Cancel::from(context.signals.cancel().shared());
     let destination = match Destination::open(context, &project, &settings, args, &cancel) {

@@ -18,8 +18,8 @@ use crate::node::{
     RefusedEntry, Search,
 };
 use crate::project::Project;
+use crate::project::open_project;
 use crate::project::record::RetrieveLevel;
-use crate::project::{open_project, settings};
 use crate::report::{Report, Table, counted};
 
 #[derive(Debug, Serialize)]
@@ -62,7 +62,7 @@ struct FailedEntry {
 
 pub(crate) fn run(context: &Context<'_>, args: &Find) -> anyhow::Result<ExitStatus> {
     let project = Project::existing(context.project())?;
-    let settings = settings::load(&project)?;
+    let settings = context.settings(&project)?;
     if args.pick {
         pick::check(context)?;
         log::start(&project, &settings.log, &context.global)?;

@@ -16,7 +16,7 @@ use crate::project::lock::Lock;
 use crate::project::record::Summary;
 use crate::project::roots::Roots;
 use crate::project::trust::Purpose;
-use crate::project::{OpenProject, Project, settings};
+use crate::project::{OpenProject, Project};
 use crate::work::control::{Request, Response};
 use crate::work::{Job, Jobs, run_or_hand_over};
 
@@ -57,7 +57,7 @@ fn open_or_make(
     args: &Import,
 ) -> anyhow::Result<ProjectSettings> {
     if project.exists() {
-        let settings = settings::load(project)?;
+        let settings = context.settings(project)?;
         new_project::check_against(project, &settings, &args.options)?;
         return Ok(settings);
     }

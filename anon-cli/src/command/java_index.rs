@@ -8,10 +8,10 @@ use crate::args::{ImportJavaIndex, NewProject};
 use crate::command::{Context, new_project};
 use crate::exit::{ExitStatus, Failure};
 use crate::log;
+use crate::project::Project;
 use crate::project::lock::Lock;
 use crate::project::record::{AdoptJob, AdoptedRow, RowResult};
 use crate::project::trust::Purpose;
-use crate::project::{Project, settings};
 use crate::work::control::{Request, Response};
 use crate::work::{Job, java_index, run_or_hand_over};
 
@@ -63,7 +63,7 @@ pub(crate) fn run(context: &Context<'_>, args: &ImportJavaIndex) -> anyhow::Resu
             settings.site_id
         ));
     }
-    let settings = settings::load(&project)?;
+    let settings = context.settings(&project)?;
     if exists {
         new_project::check_against(&project, &settings, &args.options)?;
     }

@@ -13,7 +13,7 @@ use crate::exit::Failure;
 use crate::platform;
 use crate::project::settings::Missing;
 use crate::project::trust::{self, Purpose};
-use crate::project::{Privacy, Project, rules, settings, write_file};
+use crate::project::{Privacy, Project, accepted, rules, settings, write_file};
 
 /// The values that the built-in rules keep. Printed once a project: when it is created with them.
 const KEPT_BY_V17: &str =
@@ -52,6 +52,7 @@ pub(crate) fn make(
         rules::adopt(project, &path, &mut settings)?;
     }
     settings::secret(project, &settings, Missing::Make)?;
+    accepted::accept(project, &settings)?;
     let text = anon_model::settings::file::write(&settings);
     write_file(&project.settings_file(), text.as_bytes(), Privacy::Public)
         .context("cannot write project.toml")?;

@@ -17,7 +17,7 @@ use crate::log;
 use crate::node::{self, LastFind, Peer, Purpose, RefusedEntry, Search};
 use crate::project::lock::Lock;
 use crate::project::record::{RetrieveJob, RetrieveLevel, Retrieved, StudyEvent};
-use crate::project::{OpenProject, Project, settings};
+use crate::project::{OpenProject, Project};
 use crate::report::counted;
 use crate::work::control::{Request, Response};
 use crate::work::{Job, Jobs, run_or_hand_over};
@@ -47,7 +47,7 @@ pub(super) struct How {
 
 pub(crate) fn run(context: &Context<'_>, args: &Retrieve) -> anyhow::Result<ExitStatus> {
     let project = Project::existing(context.project())?;
-    let settings = settings::load(&project)?;
+    let settings = context.settings(&project)?;
     let how = How {
         level: args.level.into(),
         via: args.via,

@@ -24,7 +24,6 @@ use crate::project::Project;
 use crate::project::lock::Lock;
 use crate::project::record::Clashes;
 use crate::project::remark::RemarkRecord;
-use crate::project::settings;
 use crate::report;
 use crate::work::Jobs;
 use crate::work::clashes::NewClashes;
@@ -77,7 +76,7 @@ struct Summary {
 
 pub(crate) fn run(context: &Context<'_>, args: &Serve) -> anyhow::Result<ExitStatus> {
     let project = Project::existing(context.project())?;
-    let settings = with_arguments(settings::load(&project)?, args)?;
+    let settings = with_arguments(context.settings(&project)?, args)?;
     node::check_access_list(&settings)?;
     log::start(&project, &settings.log, &context.global)?;
     let lock = Lock::take(&project.lock_file())?;

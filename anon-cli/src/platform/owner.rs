@@ -5,9 +5,6 @@ use std::path::{Path, PathBuf};
 
 /// Returns the name of a user as `/etc/passwd` has it. `None` if it does not.
 pub(crate) fn user_name(user: u32) -> Option<String> {
-    if cfg!(not(unix)) {
-        return None;
-    }
     let names = std::fs::read_to_string("/etc/passwd").ok()?;
     let number = user.to_string();
     names.lines().find_map(|line| {
@@ -20,11 +17,7 @@ pub(crate) fn user_name(user: u32) -> Option<String> {
 /// Returns the path without symbolic links, where the system has owners and modes to check on it. Other
 /// systems return the path as it is.
 pub(crate) fn real_path(path: &Path) -> io::Result<PathBuf> {
-    if cfg!(unix) {
-        path.canonicalize()
-    } else {
-        Ok(path.to_owned())
-    }
+    super::system::real_path(path)
 }
 
 /// Returns the home directory of this user, without symbolic links. `None` if there is none.

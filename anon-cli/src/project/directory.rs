@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! project.toml  anonymizer.script  public/  export/
-//! private/      lookup.redb  secret.key  lock  control.sock  audit.jsonl
+//! private/      lookup.redb  secret.key  settings.json  lock  control.sock  audit.jsonl
 //!               quarantine/  tmp/  spool/  logs/  phi_export/
 //! ```
 

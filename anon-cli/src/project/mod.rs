@@ -2,6 +2,7 @@
 //!
 //! These modules know neither the arguments nor the terminal. Every front end can use them.
 
+pub(crate) mod accepted;
 pub(crate) mod audit;
 mod directory;
 pub(crate) mod document;

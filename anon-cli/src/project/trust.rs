@@ -11,6 +11,7 @@
 
 pub(crate) mod exceptions;
 
+use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -71,7 +72,8 @@ impl Foreign {
             user_words(user)
         );
         if self.purpose == Purpose::Export {
-            text += &format!(
+            let _ = write!(
+                text,
                 "\nor, if this account is to export it:\n  anon -p {root} config trust export"
             );
         }
@@ -94,8 +96,11 @@ fn quoted(path: &Path) -> String {
 /// The name of a script's copy in the project.
 pub(crate) const SCRIPT: &str = "anonymizer.script";
 
+/// The directory of the export journals.
+const JOURNALS: &str = "export";
+
 /// The entries of a project that are checked, besides `private/`, which has a stricter check.
-const ENTRIES: [&str; 4] = [file::NAME, SCRIPT, "store.mark", "export"];
+const ENTRIES: [&str; 4] = [file::NAME, SCRIPT, "store.mark", JOURNALS];
 
 /// Checks the directory of a project, which is a path without symbolic links.
 ///
@@ -196,7 +201,7 @@ impl<'r> Check<'r> {
         too_wide: &mut Vec<PathBuf>,
     ) -> anyhow::Result<()> {
         // Another account keeps its journals there.
-        let is_shared = self.trust == Some(Trust::Export) && path.ends_with("export");
+        let is_shared = self.trust == Some(Trust::Export) && path == self.root.join(JOURNALS);
         let is_owner = access.owner == self.user
             || self.trust == Some(Trust::Group)
             || self.exports() && [self.owner, 0].contains(&access.owner)
@@ -256,10 +261,10 @@ impl<'r> Check<'r> {
             || self.exports() && access.owner == self.owner;
         // The group of a user alone, and the group of the system: nobody else is in them.
         let is_own_group = access.group == 0 || access.group == access.owner;
-        let forbidden = match self.trust {
-            Some(Trust::Group) => 0o002,
-            _ if is_own_group => 0o002,
-            _ => 0o022,
+        let forbidden = if is_own_group || self.trust == Some(Trust::Group) {
+            0o002
+        } else {
+            0o022
         };
         let is_tight = access.is_sticky || access.others & forbidden == 0;
         if is_owner && is_tight {
@@ -281,12 +286,13 @@ impl<'r> Check<'r> {
             self.root.display()
         );
         if access.owner == self.user {
-            text += &format!("run:\n  chmod go-w {}", quoted(path));
+            let _ = write!(text, "run:\n  chmod go-w {}", quoted(path));
         } else {
             text += "move the project to a directory in which only you can write";
         }
         if access.others & 0o002 == 0 {
-            text += &format!(
+            let _ = write!(
+                text,
                 "\nor, if all of them may decide about this project:\n  anon -p {root} config trust group"
             );
         }
@@ -306,7 +312,8 @@ impl<'r> Check<'r> {
             words
         );
         if self.trust != Some(Trust::Group) {
-            text += &format!(
+            let _ = write!(
+                text,
                 "\nor, if the group may decide about this project:\n  chmod o-w {}\n  anon -p {} \
                  config trust group",
                 words,

@@ -16,12 +16,12 @@ use crate::exit;
 use crate::node::{self, ArrivalLog, Intake, SpaceTimeout};
 use crate::project::OpenProject;
 use crate::project::Project;
+use crate::project::accepted;
 use crate::project::record::{
     AdoptJob, AdoptedRow, Deleted, Entries, Instance, RetrieveJob, Retrieved, SettingsChange,
     StudyEvent, Summary, Target,
 };
 use crate::project::roots::Roots;
-use crate::project::settings;
 use crate::signal::Signals;
 use crate::work::acceptance::{self, Acceptance};
 use crate::work::clashes::NewClashes;
@@ -288,7 +288,7 @@ impl Jobs {
 
     /// Reads the settings anew. Those of the receiver stay as it was started.
     fn settings_now(&self) -> anyhow::Result<ProjectSettings> {
-        let mut settings = settings::load(&self.project)?;
+        let (mut settings, _) = accepted::load(&self.project)?;
         settings.scp = self.settings.scp.clone();
         if let Some(address) = self.receiver().serving {
             settings.scp.port = address.port();

@@ -14,7 +14,7 @@ use crate::project::lock::Lock;
 use crate::project::open_project::{self, NewRules};
 use crate::project::record::SettingsChange;
 use crate::project::settings::{self, Missing};
-use crate::project::{Project, rules};
+use crate::project::{Project, accepted, rules};
 use crate::signal::Signals;
 use crate::work::control::{Request, Response};
 use crate::work::{Job, run_or_hand_over};
@@ -188,6 +188,8 @@ fn write(project: &Project, change: &SettingsChange) -> anyhow::Result<ProjectSe
         rules::write_copy(project, script)?;
     }
     if change.after != change.before {
+        let before = settings::parse(&change.before).ok();
+        accepted::accept_change(project, before.as_ref(), &after)?;
         settings::write(project, &change.after)?;
     }
     settings::secret(project, &after, Missing::Make)?;

@@ -81,7 +81,15 @@ fn secrets_are_never_printed_at_any_log_level() -> Test {
     };
     user.scene.set("s3.password_env", "TRIAL_PASSWORD")?;
     let password = user.id("PASSWORD");
-    let verbose = ["-vvv", "-p", "project", "export", "s3", "--all"];
+    let verbose = [
+        "-vvv",
+        "-p",
+        "project",
+        "export",
+        "s3",
+        "--all",
+        "--password-in-clear",
+    ];
     let mut command = user.scene.command(&verbose);
     let ran = finish(command.env("TRIAL_PASSWORD", password))?.exits(0);
     let said = format!("{}{}", ran.out, ran.err);
@@ -105,6 +113,41 @@ fn secrets_are_never_printed_at_any_log_level() -> Test {
         assert!(!said.contains(secret), "{secret}: {said}");
     }
     assert!(!tree(&user.server.files())?.is_empty());
+    Ok(())
+}
+
+#[test]
+fn a_password_is_sent_to_this_machine_or_in_clear_only_where_the_command_line_says_so() -> Test {
+    let scene = Scene::new()?;
+    scene.cts(1)?;
+    scene.json(&["import", "in"])?.exits(0);
+    let listens = TcpListener::bind("127.0.0.1:0")?;
+    listens.set_nonblocking(true)?;
+    for (key, value) in [
+        ("s3.bucket", BUCKET),
+        ("s3.endpoint", "http://127.0.0.1:9"),
+        ("s3.user_pool_id", "eu-central-1_pool"),
+        ("s3.app_client_id", "client"),
+        ("s3.identity_pool_id", "eu-central-1:identities"),
+        ("s3.username", "tester"),
+        ("s3.password_env", "TRIAL_PASSWORD"),
+        ("s3.allow_cleartext", "true"),
+    ] {
+        scene.set(key, value)?;
+    }
+    let here = listens.local_addr()?;
+    for endpoint in [
+        format!("http://{here}"),
+        format!("https://{here}"),
+        "http://idp.example.org".to_owned(),
+    ] {
+        scene.set("s3.cognito_endpoint", &endpoint)?;
+        let args = ["-p", "project", "export", "s3", "--all"];
+        let mut command = scene.command(&args);
+        let ran = finish(command.env("TRIAL_PASSWORD", "CANARY"))?.exits(3);
+        assert!(ran.err.contains("--password-in-clear"), "{}", ran.err);
+        assert!(listens.accept().is_err(), "nothing was sent");
+    }
     Ok(())
 }
 
@@ -176,7 +219,16 @@ fn a_signal_ends_a_cognito_login() -> Test {
         scene.set(key, value)?;
     }
     let child = scene
-        .command(&["-p", "project", "--format", "json", "export", "s3", "--all"])
+        .command(&[
+            "-p",
+            "project",
+            "--format",
+            "json",
+            "export",
+            "s3",
+            "--all",
+            "--password-in-clear",
+        ])
         .env("TRIAL_PASSWORD", "CANARY")
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::null())
@@ -267,7 +319,16 @@ fn the_cognito_password_comes_from_the_system_keyring() -> Test {
             .env("PASSWORD", password);
         finish(&mut command)
     };
-    let args = ["-p", "project", "--format", "json", "export", "s3", "--all"];
+    let args = [
+        "-p",
+        "project",
+        "--format",
+        "json",
+        "export",
+        "s3",
+        "--all",
+        "--password-in-clear",
+    ];
     let password = ids.get("PASSWORD").ok_or("a password")?;
     scene.set("s3.password_keyring", "anon trial/tester")?;
     let absent = of_session("other", password, &args)?.exits(3);

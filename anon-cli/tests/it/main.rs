@@ -14,6 +14,7 @@ mod shared;
 #[path = "../../../anon-export/tests/shared/s3.rs"]
 mod s3_servers;
 
+mod accepted;
 mod archive;
 mod bad_input;
 mod clashes;

@@ -126,7 +126,15 @@ impl Drop for TerminalRun {
     }
 }
 
-const EXPORT: [&str; 6] = ["-p", "project", "--format", "json", "export", "s3"];
+const EXPORT: [&str; 7] = [
+    "-p",
+    "project",
+    "--format",
+    "json",
+    "export",
+    "s3",
+    "--password-in-clear",
+];
 
 fn export(scene: &Scene) -> Test<TerminalRun> {
     TerminalRun::start(scene, &[&EXPORT[..], &["--all"]].concat(), &[])

@@ -400,26 +400,27 @@ fn links_in_public_are_not_followed_when_objects_are_stored_and_deleted() -> Tes
     for durability in ["full", "relaxed"] {
         let scene = with_image()?;
         scene.set("durability", durability)?;
-        scene.put("b/1", &ct_small(&Place::new(4).patient(2)))?;
+        // Another study of the same patient.
+        scene.put("b/1", &ct_small(&Place::new(4)))?;
         let outside = scene.path().join("outside");
-        fs::create_dir(&outside)?;
-        let planted = scene.project().join("public/5-000002");
-        symlink(&outside, &planted)?;
-        let ran = scene.json(&["import", "b"])?.exits(4);
-        assert!(ran.err.contains("symbolic link"), "{}", ran.err);
-        assert_eq!(fs::read_dir(&outside)?.count(), 0, "{durability}");
-        assert_eq!(scene.json(&["status"])?.exits(0).summary()?["instances"], 1);
-        fs::remove_file(&planted)?;
-        scene.json(&["import", "b"])?.exits(0);
-        assert!(planted.is_dir());
-        // What is deleted is below `public/`.
-        fs::rename(&planted, outside.join("5-000002"))?;
-        symlink(outside.join("5-000002"), &planted)?;
+        let patient = scene.project().join("public/5-000001");
+        fs::rename(&patient, &outside)?;
+        symlink(&outside, &patient)?;
         let before = crate::support::tree(&outside)?;
         assert_eq!(before.len(), 1);
-        let ran = scene.json(&["delete", "--patient", "5-000002"])?.exits(4);
+        let ran = scene.json(&["import", "b"])?.exits(4);
+        assert!(ran.out.contains("symbolic link"), "{}", ran.out);
+        assert!(crate::support::tree(&outside)? == before, "{durability}");
+        assert_eq!(scene.json(&["status"])?.exits(0).summary()?["instances"], 1);
+        let ran = scene.json(&["delete", "--patient", "5-000001"])?.exits(4);
         assert!(ran.err.contains("symbolic link"), "{}", ran.err);
         assert!(crate::support::tree(&outside)? == before, "{durability}");
+        // Once the directory is back, everything goes on.
+        fs::remove_file(&patient)?;
+        fs::rename(&outside, &patient)?;
+        scene.json(&["delete", "--patient", "5-000001"])?;
+        scene.json(&["import", "b"])?.exits(0);
+        assert_eq!(scene.public()?.len(), 1);
     }
     Ok(())
 }
@@ -485,5 +486,51 @@ fn what_was_edited_is_readable_by_its_owner_alone() -> Test {
     finish(edit.env("EDITOR", &editor))?.exits(3);
     let rejected = scene.project().join("project.toml.rejected");
     assert_eq!(mode(&rejected)?, 0o600);
+    Ok(())
+}
+
+/// Whoever writes the settings would choose which variable of this account is sent, and where.
+#[test]
+#[cfg(feature = "s3")]
+fn settings_of_another_user_do_not_choose_secrets_of_this_one() -> Test {
+    use std::io::Write as _;
+    if !is_root() {
+        return Ok(());
+    }
+    let scene = reachable()?;
+    scene.put("in/1", &ct_small(&Place::new(3)))?;
+    scene.json(&["import", "in", "--site-id", "5"])?.exits(0);
+    let home = home_of_jane(&scene)?;
+    for (key, value) in [
+        ("export.journal", &*home.join("sent").to_string_lossy()),
+        ("s3.endpoint", "http://127.0.0.1:1"),
+        ("s3.region", "eu-1"),
+        ("s3.bucket", "images"),
+        ("s3.access_key_env", "HOME"),
+        ("s3.secret_key_env", "OTHER_SECRET"),
+    ] {
+        scene.set(key, value)?;
+    }
+    let project = scene.project();
+    let project = project.to_str().ok_or("a path")?;
+    let jane = |args: &[&str]| {
+        let mut all = vec!["-p", project];
+        all.extend(args);
+        finish(as_jane(&scene, &home, &all).env("OTHER_SECRET", "x"))
+    };
+    jane(&["config", "trust", "export"])?.exits(0);
+    let ran = jane(&["export", "s3", "--all"])?.exits(3);
+    assert!(
+        ran.err.contains("must not choose your secrets"),
+        "{}",
+        ran.err
+    );
+    let keys = home.join("keys");
+    fs::File::create(&keys)?.write_all(b"access_key = A\nsecret_key = S\n")?;
+    chmod(&keys, 0o600)?;
+    chown(&keys, Some(JANE), None)?;
+    // Nobody listens there.
+    let ran = jane(&["export", "s3", "--all", "--credentials-file", "keys"])?;
+    assert!(matches!(ran.code, Some(1 | 5)), "{}", ran.err);
     Ok(())
 }

@@ -262,11 +262,12 @@ fn paths_of_a_machine_are_recognized() {
 
 /// The only modules that may depend on the operating system. Each has portable fallbacks, which its own tests
 /// run.
-const PLATFORM_MODULES: [&str; 7] = [
+const PLATFORM_MODULES: [&str; 8] = [
     "anon-cli/src/platform.rs",
     "anon-cli/src/platform/pipe.rs",
     "anon-cli/src/platform/terminal.rs",
     "anon-engine/src/platform.rs",
+    "anon-engine/src/platform/no_links.rs",
     "anon-export/src/platform.rs",
     "anon-model/src/stores/disk/platform.rs",
     "anon-net/src/association/ul/platform.rs",

@@ -15,7 +15,6 @@ use crate::log;
 use crate::platform::terminal;
 use crate::project::lock::Lock;
 use crate::project::record::{self, Entries};
-use crate::project::settings;
 use crate::project::{OpenOptions, OpenProject, Project};
 use crate::report;
 use crate::work::control::{Request, Response};
@@ -81,7 +80,7 @@ fn process_again(
     options: OpenOptions,
     selection: Selection,
 ) -> anyhow::Result<record::Summary> {
-    let settings = settings::load(project)?;
+    let settings = context.settings(project)?;
     project.check_access()?;
     log::start(project, &settings.log, &context.global)?;
     let printer = InstancePrinter::new(context);

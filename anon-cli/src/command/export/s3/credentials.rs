@@ -32,6 +32,7 @@ pub(super) fn open(
     args: &Export,
     sink: &Open<'_>,
 ) -> anyhow::Result<S3Sink> {
+    let s3 = &with_own_names(project, s3, args)?;
     if is_cognito(s3) {
         return cognito(context, s3, args, sink);
     }
@@ -48,6 +49,44 @@ pub(super) fn open(
         },
     };
     sink(credentials).map_err(open_failure)
+}
+
+/// Returns the settings with the names of secrets that the command line gives. In a project of another
+/// user the settings name none: they would choose among the secrets of this user.
+fn with_own_names(project: &Project, s3: &S3, args: &Export) -> anyhow::Result<S3> {
+    let mut own = s3.clone();
+    let access = platform::access(&project.settings_file());
+    let access = access.context(Failure::CannotRun("cannot look at project.toml".into()))?;
+    if access.is_some_and(|access| access.owner != platform::user()) {
+        let names = [
+            &mut own.access_key_env,
+            &mut own.secret_key_env,
+            &mut own.session_token_env,
+            &mut own.credentials_file,
+            &mut own.profile,
+            &mut own.password_env,
+            &mut own.password_keyring,
+        ];
+        let named = names.into_iter().filter_map(Option::take).count();
+        if named > 0 && args.credentials_file.is_none() && args.password_env.is_none() {
+            return Err(Failure::configuration(
+                "the settings are those of another user, who must not choose your secrets; name them \
+                 yourself: --credentials-file FILE, or --password-env VARIABLE for Cognito",
+            ));
+        }
+    }
+    if let Some(file) = &args.credentials_file {
+        let file = std::path::absolute(file)?;
+        own.credentials_file = Some(file.to_string_lossy().into_owned());
+        own.access_key_env = None;
+        own.secret_key_env = None;
+        own.session_token_env = None;
+    }
+    if let Some(variable) = &args.password_env {
+        own.password_env = Some(variable.clone());
+        own.password_keyring = None;
+    }
+    Ok(own)
 }
 
 /// Reads a secret from the environment variable `name`. `key` is the setting or option that names it.
@@ -160,6 +199,8 @@ use self::user::open as cognito;
 
 #[cfg(feature = "cognito")]
 mod user {
+    use std::net::IpAddr;
+
     use anon_export::cognito::{CognitoError, Login, Pools};
 
     use super::super::required;
@@ -179,6 +220,7 @@ mod user {
         args: &Export,
         sink: &Open<'_>,
     ) -> anyhow::Result<S3Sink> {
+        check_endpoint(s3, args)?;
         let pools = pools(s3)?;
         let username = required(s3.username.as_ref(), "s3.username")?;
         let new = match &args.new_password_env {
@@ -210,6 +252,38 @@ mod user {
             }
             opened => opened.map_err(open_failure),
         }
+    }
+
+    /// Refuses an endpoint where somebody else may listen, unless the command line allows it.
+    fn check_endpoint(s3: &S3, args: &Export) -> anyhow::Result<()> {
+        match &s3.cognito_endpoint {
+            Some(endpoint) if !args.password_in_clear && !is_elsewhere_over_tls(endpoint) => {
+                Err(Failure::configuration(
+                    "s3.cognito_endpoint is on this machine or without TLS, where another program may \
+                     read the password; to send it there all the same, add --password-in-clear",
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns true for a URL of another machine that is reached over TLS.
+    pub(super) fn is_elsewhere_over_tls(endpoint: &str) -> bool {
+        let endpoint = endpoint.to_ascii_lowercase();
+        let Some(rest) = endpoint.strip_prefix("https://") else {
+            return false;
+        };
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let host = authority.rsplit('@').next().unwrap_or_default();
+        let host = match host.strip_prefix('[') {
+            Some(address) => address.split(']').next(),
+            None => host.split(':').next(),
+        };
+        let host = host.unwrap_or_default().trim_end_matches('.');
+        let address = host.parse::<IpAddr>();
+        !(host == "localhost"
+            || host.ends_with(".localhost")
+            || address.is_ok_and(|ip| ip.to_canonical().is_loopback() || ip.is_unspecified()))
     }
 
     #[cfg(feature = "keyring")]
@@ -282,6 +356,28 @@ mod user {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(feature = "cognito")]
+    fn endpoints_elsewhere_are_told_from_those_on_this_machine() {
+        for (endpoint, is_elsewhere) in [
+            ("https://cognito-idp.eu-central-1.amazonaws.com", true),
+            ("https://10.0.0.1:8443/path", true),
+            ("http://cognito-idp.eu-central-1.amazonaws.com", false),
+            ("https://localhost:5000", false),
+            ("HTTPS://LocalHost./", false),
+            ("https://user@127.0.0.2", false),
+            ("https://[::1]:5000/", false),
+            ("https://[::ffff:127.0.0.1]", false),
+            ("https://0.0.0.0:5000", false),
+        ] {
+            assert_eq!(
+                user::is_elsewhere_over_tls(endpoint),
+                is_elsewhere,
+                "{endpoint}"
+            );
+        }
+    }
 
     #[test]
     fn key_files_are_parsed() {
