@@ -113,7 +113,10 @@ pub use lookup::page::{
 };
 pub use lookup::remarks::{Remark, RemarkKind, RemarkReason, Remarks};
 pub use lookup::retrieve_progress::RetrieveProgress;
-pub use lookup::rows::{PatientPhi, PatientRow, SeriesPhi, SeriesRow, StudyPhi, StudyRow, Totals};
+pub use lookup::rows::{
+    OutputDigest, PatientPhi, PatientRow, SeriesPhi, SeriesRow, StoredOutput, StudyPhi, StudyRow,
+    Totals,
+};
 pub use lookup::rules_history::{RulesHistory, RulesRecord};
 pub use lookup::transactions::{Deleted, Group, Intent, NewInstance, Removal, Transactions};
 #[cfg(feature = "disk")]

@@ -18,6 +18,7 @@ mod assigning;
 mod captured;
 mod deleting;
 mod index;
+mod outputs;
 mod pages;
 mod transactions;
 
@@ -74,6 +75,8 @@ pub fn check(mut make: impl FnMut(Identity) -> Outcome<Store>) -> Outcome {
         index::series_and_counts_of_a_study,
         index::visits_end_at_break,
         index::progress_of_a_retrieve,
+        outputs::outputs_have_the_digest_of_their_original,
+        outputs::digest_of_a_replaced_output_has_another_version,
         deleting::deleting_a_study,
         deleting::deleting_a_patient,
         deleting::deleting_keeps_pseudonyms_that_others_use,
@@ -98,6 +101,8 @@ pub fn check(mut make: impl FnMut(Identity) -> Outcome<Store>) -> Outcome {
         case(&*make(identity()?)?)?;
     }
     captured::clashes_do_not_depend_on_the_order_of_commits(&mut make)?;
+    outputs::stores_have_different_digests(&*make(identity()?)?, &*make(identity()?)?)?;
+    outputs::output_that_is_made_again_has_another_version(&*make(keyed_identity()?)?)?;
     deleting::computed_pseudonyms_come_back_to_their_original(&*make(keyed_identity()?)?)
 }
 

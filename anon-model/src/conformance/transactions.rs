@@ -58,7 +58,7 @@ pub(super) fn unpublished_instances_are_removed(store: &dyn LookupStore) -> Outc
 
 /// Imports an instance with a remark, and another of its series. Returns its pseudonyms, and a request
 /// to replace it by other content.
-fn replaceable(store: &dyn LookupStore) -> Outcome<(Names, Wanted)> {
+pub(super) fn replaceable(store: &dyn LookupStore) -> Outcome<(Names, Wanted)> {
     let first = wanted("P", "1.1", "1.2", "1.3");
     let names = assign(store, &first)?;
     let mut instance = new_instance(&first, names.clone());
@@ -77,7 +77,7 @@ fn replaceable(store: &dyn LookupStore) -> Outcome<(Names, Wanted)> {
 }
 
 /// Returns the replacement that the engine commits: shorter, with another remark.
-fn replacement(wanted: &Wanted, names: Names) -> NewInstance {
+pub(super) fn replacement(wanted: &Wanted, names: Names) -> NewInstance {
     let mut instance = new_instance(wanted, names);
     instance.output_bytes = 7;
     instance.replaces = Some([9; 16]);

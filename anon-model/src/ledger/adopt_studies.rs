@@ -243,7 +243,7 @@ impl<T: Tables> Ledger<T> {
         };
         let other = match recorded {
             Some(recorded) => Some(recorded).filter(|recorded| *recorded != days),
-            None => other_offset(&*state.snapshot, id, days)?,
+            None => other_offset(&**state.snapshot, id, days)?,
         };
         match (other, recorded) {
             (Some(held), _) => {

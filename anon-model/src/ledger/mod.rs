@@ -11,6 +11,7 @@ mod capture;
 mod clashes;
 pub(crate) mod delete;
 mod error;
+mod outputs;
 pub(crate) mod pending;
 #[cfg(feature = "disk")]
 mod position;

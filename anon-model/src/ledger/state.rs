@@ -1,6 +1,7 @@
 //! [`LedgerState`]: what a ledger holds in memory. Its size does not depend on that of the store.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::BackendError;
@@ -9,8 +10,28 @@ use crate::ledger::records::{IntentRecord, Key, Meta, Pair, PairId};
 use crate::ledger::reservations::Reservations;
 use crate::ledger::tables::Snapshot;
 
+/// The snapshot of a ledger. Only one that reads beside a writer gives it up between calls.
+pub(crate) struct HeldSnapshot<S>(Option<Arc<S>>);
+
+impl<S> HeldSnapshot<S> {
+    /// Gives the snapshot up, until the next call takes another one. A snapshot keeps the writer from
+    /// using the space of older rows again.
+    pub(crate) fn release(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl<S> Deref for HeldSnapshot<S> {
+    type Target = Arc<S>;
+
+    fn deref(&self) -> &Arc<S> {
+        let snapshot = self.0.as_ref();
+        snapshot.expect("a ledger that gave up its snapshot takes one when it is locked")
+    }
+}
+
 pub(crate) struct LedgerState<S> {
-    pub(crate) snapshot: Arc<S>,
+    pub(crate) snapshot: HeldSnapshot<S>,
     /// Counters and counts include pairs that are not durable yet; totals do not.
     pub(crate) meta: Meta,
     /// The pairs of the next commit.
@@ -34,7 +55,7 @@ impl<S: Snapshot> LedgerState<S> {
         let has_offsets = snapshot.has_offsets()?;
         Ok(Self {
             has_offsets,
-            snapshot,
+            snapshot: HeldSnapshot(Some(snapshot)),
             meta,
             pending: Pending::default(),
             committing: Arc::default(),
@@ -130,7 +151,7 @@ impl<S: Snapshot> LedgerState<S> {
 
     /// Replaces the snapshot by one that includes the commit just written.
     pub(crate) fn written(&mut self, snapshot: S) {
-        self.snapshot = Arc::new(snapshot);
+        self.snapshot = HeldSnapshot(Some(Arc::new(snapshot)));
         self.committing = Arc::default();
     }
 
@@ -138,7 +159,7 @@ impl<S: Snapshot> LedgerState<S> {
     pub(crate) fn refresh(&mut self, snapshot: S) -> Result<(), BackendError> {
         self.meta = snapshot.meta()?;
         self.open = snapshot.intents()?.into_iter().collect();
-        self.snapshot = Arc::new(snapshot);
+        self.snapshot = HeldSnapshot(Some(Arc::new(snapshot)));
         Ok(())
     }
 }

@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 
 use crate::lookup::page::{Page, PageBuilder, PatientQuery, StudyQuery};
 use crate::{
-    BackendError, Clash, ClashKind, PatientRow, Remarks, SeriesRow, Space, StudyRow, Totals,
+    BackendError, Clash, ClashKind, PatientRow, Remarks, SeriesRow, Space, StoredOutput, StudyRow,
+    Totals,
 };
 
 /// Reads the PHI index.
@@ -63,6 +64,35 @@ pub trait PhiIndex: Send + Sync + fmt::Debug {
         study: &str,
         visit: &mut dyn FnMut(SeriesRow) -> ControlFlow<()>,
     ) -> Result<(), BackendError>;
+
+    /// Calls `visit` with each stored output of the patient with this pseudonym, and digests of what it
+    /// was made from. If an output is visited again, the later visit counts. Its version is another one
+    /// while its file is being replaced.
+    ///
+    /// The default visits none: nothing is known of the originals.
+    ///
+    /// # Errors
+    /// If the store fails.
+    ///
+    /// # Examples
+    /// ```
+    /// # use anon_model::{Identity, MemoryStore, PhiIndex as _, SiteId, UidRoot};
+    /// # let identity = Identity::new(SiteId::new("99")?, UidRoot::new("1.2.3")?)?;
+    /// # let store = MemoryStore::new(identity)?;
+    /// store.outputs("99-000001", &mut |output| {
+    ///     println!("{}: {:032x}", output.names[3], output.digest.original);
+    ///     std::ops::ControlFlow::Continue(())
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn outputs(
+        &self,
+        patient: &str,
+        visit: &mut dyn FnMut(StoredOutput) -> ControlFlow<()>,
+    ) -> Result<(), BackendError> {
+        let _ = (patient, visit);
+        Ok(())
+    }
 
     /// Calls `visit` with each study whose objects hold a pseudonym, each once: the studies of a
     /// patient; the study that has a UID for itself, a series or an instance, then those that refer

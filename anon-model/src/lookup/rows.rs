@@ -116,3 +116,23 @@ pub struct SeriesRow {
     /// Instances in the index.
     pub instances: u64,
 }
+
+/// A stored output and what it was made from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredOutput {
+    /// The pseudonyms that make its path: patient, study, series, instance.
+    pub names: [String; 4],
+    /// Digests of what it was made from.
+    pub digest: OutputDigest,
+}
+
+/// Digests of what an output was made from, under a key that the store and its copies alone have.
+/// They identify nobody without that key, and outputs of other stores have other digests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct OutputDigest {
+    /// Of the original SOP Instance UID.
+    pub original: u128,
+    /// Of the content of the original and the commit that made the output. It changes when the output
+    /// is replaced, or made again.
+    pub version: u64,
+}

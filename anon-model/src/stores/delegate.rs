@@ -148,6 +148,14 @@ macro_rules! delegate {
                 self.ledger.series(study, visit)
             }
 
+            fn outputs(
+                &self,
+                patient: &str,
+                visit: &mut dyn FnMut($crate::StoredOutput) -> std::ops::ControlFlow<()>,
+            ) -> Result<(), $crate::BackendError> {
+                self.ledger.outputs(patient, visit)
+            }
+
             fn studies_with(
                 &self,
                 space: $crate::Space,

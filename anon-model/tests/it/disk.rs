@@ -117,6 +117,76 @@ fn another_process_reads_while_one_writes() -> Outcome {
     Ok(())
 }
 
+const IDLE: &str = "ANON_MODEL_TEST_IDLE";
+
+/// The reader process of the test below. It reads the outputs of a patient, and waits.
+#[test]
+fn idle_reader_process() -> Outcome {
+    let Some(path) = std::env::var_os(IDLE) else {
+        return Ok(());
+    };
+    let store = DiskStore::open_read_only(Path::new(&path), identity()?, &DiskOptions::default())?;
+    for _ in std::io::stdin().lines() {
+        let mut outputs = 0;
+        store.outputs("99-000001", &mut |_| {
+            outputs += 1;
+            ControlFlow::Continue(())
+        })?;
+        let mut out = std::io::stdout();
+        writeln!(out, "outputs {outputs}")?;
+        out.flush()?;
+    }
+    Ok(())
+}
+
+/// Imports until a store has 300 instances. Returns the length of its file.
+fn file_length_after_imports(path: &Path, store: &DiskStore) -> Result<u64, Box<dyn Error>> {
+    for number in 2..=300 {
+        import(store, wanted(number, 1), &[])?;
+    }
+    Ok(std::fs::metadata(path)?.len())
+}
+
+/// An export reads the outputs of a patient, and then sends them for hours.
+#[test]
+fn reader_between_two_patients_does_not_make_the_file_grow() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let alone = directory.path().join("alone.redb");
+    let store = open(&alone)?;
+    import(&store, wanted(1, 1), &[])?;
+    let expected = file_length_after_imports(&alone, &store)?;
+    let path = directory.path().join("lookup.redb");
+    let store = open(&path)?;
+    import(&store, wanted(1, 1), &[])?;
+    let mut child = Command::new(std::env::current_exe()?)
+        .args(["--exact", "disk::idle_reader_process", "--nocapture"])
+        .env(IDLE, &path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut questions = child.stdin.take().ok_or("no stdin")?;
+    let mut answers = BufReader::new(child.stdout.take().ok_or("no stdout")?).lines();
+    let mut ask = || -> Result<String, Box<dyn Error>> {
+        writeln!(questions)?;
+        loop {
+            let line = answers.next().ok_or("the reader ended")??;
+            if let Some((_, outputs)) = line.split_once("outputs ") {
+                return Ok(outputs.to_owned());
+            }
+        }
+    };
+    assert_eq!(ask()?, "1");
+    let grown = file_length_after_imports(&path, &store)?;
+    assert!(
+        grown <= expected * 3 / 2,
+        "{grown} bytes instead of {expected}"
+    );
+    assert_eq!(ask()?, "300", "it follows the commits");
+    drop(questions);
+    assert!(child.wait()?.success());
+    Ok(())
+}
+
 #[cfg(unix)]
 #[test]
 fn the_file_is_readable_for_its_owner_only() -> Outcome {
