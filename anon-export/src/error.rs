@@ -115,6 +115,20 @@ pub enum Error {
         "the object changed during the export: export again when no other program writes to it"
     )]
     Changed,
+    /// The destination has an object of another original under this name.
+    #[error(
+        "the destination has an object of another original under this name, and keeps it: find out which project or which copy of the lookups exported it; export to another destination, or overwrite it with --replace"
+    )]
+    OtherOriginal,
+    /// The destination has other bytes under this name, and it is not known that they are of the same
+    /// original.
+    #[error(
+        "the destination has another object under this name, and keeps it: it is not known that both are of one original; export from an account that can read the lookups, or overwrite it with --replace"
+    )]
+    OtherObject,
+    /// It could not be read which originals the objects were made from.
+    #[error("cannot read which originals the objects were made from")]
+    Origins(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The objects to export could not be listed. Only the kind is kept, because the system's
     /// message may name a file of the caller.
     #[error("cannot list the objects to export: {kind}")]
@@ -183,6 +197,8 @@ impl Error {
             | Self::TooLarge { .. }
             | Self::Vanished
             | Self::Changed
+            | Self::OtherOriginal
+            | Self::OtherObject
             | Self::Source { .. } => Remedy::Skip,
             Self::Read { kind } => match kind {
                 io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => Remedy::Skip,
@@ -202,6 +218,7 @@ impl Error {
                 _ => Remedy::Stop,
             },
             Self::Busy
+            | Self::Origins(_)
             | Self::NoListing
             | Self::Journal { .. }
             | Self::JournalFormat { .. }
@@ -278,6 +295,9 @@ mod tests {
             (Error::NoListing, Remedy::Stop),
             (Error::Vanished, Remedy::Skip),
             (Error::Changed, Remedy::Skip),
+            (Error::OtherOriginal, Remedy::Skip),
+            (Error::OtherObject, Remedy::Skip),
+            (Error::Origins("no".into()), Remedy::Stop),
             (
                 Error::Source {
                     kind: io::ErrorKind::Other,

@@ -2,10 +2,10 @@
 //! has.
 //!
 //! ```text
-//! Source ─ patients ─► patient workers: one listing of the destination, the patient's journal
-//!                         │ object + the destination's tag for it         bounded channel
+//! Source ─ patients ─► patient workers: origins, one listing of the destination, the journal
+//!                         │ object + what to do with it                   bounded channel
 //!                         ▼
-//!                      senders: skip, or open ─► Sink::put ─► journal ─► event
+//!                      senders: skip, or open ─► Sink::put_with ─► journal ─► event
 //!                         ▲            └─ Retry: wait, open again
 //!                         ├─ SkipPatient, repeatedly: the rest of the patient fails
 //!                         └─ Stop: reported for each remaining patient; cancelled: not reported
@@ -25,21 +25,25 @@ mod state;
 use std::sync::Arc;
 
 pub use event::{ExportError, ExportEvent, Observer, PatientReport, Quiet};
-pub use options::{Existing, ExportMode, ExportOptions, Selection};
+pub use options::{Existing, ExportMode, ExportOptions, Overwrite, Selection};
 
 pub use crate::report::{Counts, ExportReport};
 
-use crate::{Cancel, Error, Journal, Sink, Source};
+use crate::{Cancel, Error, Journal, Origins, Sink, Source};
 use export_run::ExportRun;
 use state::ExportState;
 
 /// Copies objects of a source to a destination.
 ///
-/// An object is skipped if the destination lists it with the same length and with the tag of its
-/// bytes, as recorded in the journal or computed by [`Sink::is_tag_of`]. If the listing has no tag,
-/// or a tag that cannot be computed, the journal decides: an object that it does not record is put
-/// again, and the sink may compare. If a destination lists neither lengths nor tags and does not
-/// compare, a listed object is skipped.
+/// An object that the destination has is skipped if both have one [`Origin`](crate::Origin) and one
+/// length, replaced if they are of one original, and otherwise left alone: the object fails. The
+/// journal knows the origin of the object at the destination if it recorded the tag that the
+/// destination lists, or if there are no tags; otherwise [`Sink::origin_of`] is asked.
+///
+/// If an origin is not known, the bytes decide. The object is skipped if the listing has the tag of
+/// its bytes, as computed by [`Sink::is_tag_of`], if the journal recorded it with its present length
+/// and modification time, or if the sink finds equal bytes. If a destination lists neither lengths nor
+/// tags and does not compare, a listed object is skipped. Anything else fails.
 ///
 /// # Examples
 /// ```
@@ -60,6 +64,7 @@ use state::ExportState;
 pub struct Exporter {
     sink: Arc<dyn Sink>,
     journal: Option<Arc<Journal>>,
+    origins: Option<Arc<dyn Origins>>,
     options: ExportOptions,
 }
 
@@ -69,6 +74,7 @@ impl Exporter {
         Self {
             sink,
             journal: None,
+            origins: None,
             options: ExportOptions::default(),
         }
     }
@@ -78,6 +84,13 @@ impl Exporter {
     pub fn with_journal(self, journal: Arc<Journal>) -> Self {
         let journal = Some(journal);
         Self { journal, ..self }
+    }
+
+    /// Sets who knows which original each object was made from. Without it no origin is known.
+    #[must_use]
+    pub fn with_origins(self, origins: Arc<dyn Origins>) -> Self {
+        let origins = Some(origins);
+        Self { origins, ..self }
     }
 
     /// Sets the options.

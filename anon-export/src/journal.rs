@@ -1,12 +1,13 @@
 //! [`Journal`]: records what was sent to a destination and when, so that a repeated export is
 //! cheap.
 //!
-//! The journal is a hint: the listing of a destination takes precedence. It has one directory of
-//! plain text files for each destination:
+//! The listing of a destination takes precedence. The journal says which original made each object
+//! that is there, where the destination cannot: so it also decides what may be replaced. It has one
+//! directory of plain text files for each destination:
 //!
 //! ```text
 //! <root>/<16 hex digits>/     FNV-1a of the destination's address
-//!   header                    "anon-export journal 2" LF, the address LF
+//!   header                    "anon-export journal 3" LF, the address LF
 //!   lock                      held while an export runs
 //!   patients/<patient>        a line for each object that was sent or found there, and one for the
 //!                             end of an export that failed, or that sent something of a whole
@@ -15,7 +16,7 @@
 //!   totals                    one line: the sum of the patients' files
 //!
 //! line     = crc TAB field (TAB field)* LF     crc: CRC-32 of the rest of the line, 8 hex digits
-//! patients : put, study, series, instance, length, modified, tag, when
+//! patients : put, study, series, instance, length, modified, tag, when, origin
 //!            ended, when, found, sent, skipped, failed, left, error
 //! runs     : begin, when, who
 //!            end, when, outcome, patients, patients failed, found, sent, skipped, failed, left, bytes,
@@ -27,7 +28,8 @@
 //! value. Lines are appended, and the last line of an object counts. A line that a crash left
 //! incomplete fails its checksum; it and everything after it is cut off. `totals` is used if the
 //! last export ended; otherwise the patients' files are added up. The number in `header` is the
-//! version of all files. Version 1 has no `ended` and no error; the next export makes it version 2.
+//! version of all files. Version 1 has no `ended` and no error, versions 1 and 2 have no `origin`; the
+//! next export makes them version 3.
 //!
 //! Whoever can write a line decides what is not sent again. So a journal in a directory that everyone
 //! may write to is refused, and links below `<root>` are not followed.
@@ -54,9 +56,9 @@ use crate::report::ExportReport;
 use crate::{Error, KeyPart};
 
 /// The first line of a header: the format and its version.
-const FORMAT: &str = "anon-export journal 2";
-/// That of the version before, which has fewer lines and fields.
-const FORMAT_1: &str = "anon-export journal 1";
+const FORMAT: &str = "anon-export journal 3";
+/// Those of the versions before, which have fewer lines and fields.
+const OLDER_FORMATS: [&str; 2] = ["anon-export journal 1", "anon-export journal 2"];
 
 const HEADER: &str = "header";
 const LOCK: &str = "lock";
@@ -176,7 +178,7 @@ impl Journal {
 /// The header of a destination.
 struct Header {
     address: String,
-    /// False for the version before.
+    /// False for the versions before.
     is_current: bool,
 }
 
@@ -190,7 +192,7 @@ fn header(root: &Dir) -> Result<Option<Header>, Error> {
     let mut lines = text.lines();
     let is_current = match lines.next() {
         Some(FORMAT) => true,
-        Some(FORMAT_1) => false,
+        Some(older) if OLDER_FORMATS.contains(&older) => false,
         _ => {
             let problem = "in a format that this version does not know";
             return Err(Error::JournalFormat { problem });

@@ -10,7 +10,7 @@
 //!  public/<patient>/<study>/<series>/    list, skip existing,   ──put──►  DirectorySink  a directory
 //!      <instance>.dcm  ──objects──►      send, retry, report    ──put──►  DicomSink      a DICOM node
 //!                                           │        ▲            ◄──list──   MemorySink     tests
-//!                                           ▼        │                        yours          anything
+//!  Origins ──which original──►              ▼        │                        yours          anything
 //!                                        Journal: what was sent where and when
 //! ```
 //!
@@ -19,12 +19,17 @@
 //! export, such as wrong credentials, is reported for each remaining patient. Exporting again
 //! finishes an interrupted export, and a [`Journal`] makes that cheap.
 //!
+//! An object at the destination is replaced only by one of the same original. Which original an object
+//! was made from is told by its [`Origin`], two keyed digests of the caller ([`Origins`]). They stand in
+//! the journal and, at sinks that keep them, with the object. Where an origin is not known, only an
+//! object with equal bytes counts as sent; any other one fails, unless [`Overwrite::Any`] is asked for.
+//!
 //! A [`Sink`] makes three promises, and the suite of feature `conformance` tests them:
 //!
 //! * **All or nothing.** After [`Sink::put`] the destination has every byte of the object, or is
 //!   unchanged. A body that is too short, too long or fails leaves no trace.
 //! * **Repeating is safe.** Putting the same object again returns [`Put::AlreadyThere`]. Other
-//!   bytes under the same key (a repaired copy, new rules) replace the old ones in one step.
+//!   bytes under the same key replace the old ones in one step, or are refused ([`IfThere`]).
 //! * **Listings are accurate.** [`Sink::list`] returns what the destination has of a patient, so
 //!   that an interrupted export continues without sending everything again.
 //!
@@ -94,7 +99,8 @@
 //! * A body is read once, in pieces. Only [`MemorySink`] and, for small objects, S3 hold a whole
 //!   body. Each attempt opens the object again, and the body reports its end only if the object is
 //!   still as it was listed.
-//! * Memory: one listing of the destination and one journal file for each patient in progress.
+//! * Memory: the origins, one listing of the destination and one journal file for each patient in
+//!   progress.
 //! * Calls block. Any number of threads may share a sink; [`Capabilities::parallel`] says how many
 //!   are useful.
 //!
@@ -105,7 +111,7 @@
 //! rejected key, or the text of a reader's error.
 
 mod object;
-pub use object::{key, sink, source};
+pub use object::{key, origin, sink, source};
 
 mod destination;
 #[cfg(feature = "dicom")]
@@ -136,13 +142,14 @@ pub use directory::DirectorySink;
 pub use error::{BackendError, Error, KeyError, Remedy};
 pub use exporter::{
     Counts, Existing, ExportError, ExportEvent, ExportMode, ExportOptions, ExportReport, Exporter,
-    Observer, PatientReport, Quiet, Selection,
+    Observer, Overwrite, PatientReport, Quiet, Selection,
 };
 pub use journal::Journal;
 pub use key::{KeyPart, ObjectKey};
 pub use memory::MemorySink;
+pub use origin::{Origin, Origins};
 pub use retry::Backoff;
-pub use sink::{Capabilities, EntityTag, ListedObject, Put, Sink, Stored};
+pub use sink::{Capabilities, EntityTag, IfThere, ListedObject, Put, PutOptions, Sink, Stored};
 pub use source::{DirectorySource, MemorySource, Source, SourceObject};
 
 /// Runs the README's example as a test.

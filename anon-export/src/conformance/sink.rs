@@ -7,12 +7,14 @@ use std::ops::ControlFlow;
 
 use super::image::image;
 use super::{bytes, key};
-use crate::{Error, KeyPart, ListedObject, ObjectKey, Put, Sink, Stored};
+use crate::{
+    Error, IfThere, KeyPart, ListedObject, ObjectKey, Origin, Put, PutOptions, Sink, Stored,
+};
 
 /// Checks every promise of [`Sink`] that applies to its [`Capabilities`](crate::Capabilities).
 ///
 /// `make` returns a new empty destination for each call; earlier ones may still be open. The suite
-/// puts objects of up to 1 MiB under the patients `S-1`, `S-2` and `a.b-c_d 1`. A sink that accepts
+/// puts objects of up to 5 MiB under the patients `S-1`, `S-2` and `a.b-c_d 1`. A sink that accepts
 /// only DICOM files gets small padded CT images.
 pub fn check<S: Sink>(make: impl Fn() -> S) {
     for promise in PROMISES {
@@ -21,11 +23,14 @@ pub fn check<S: Sink>(make: impl Fn() -> S) {
     }
 }
 
-const PROMISES: [fn(&SinkSuite<'_>); 12] = [
+const PROMISES: [fn(&SinkSuite<'_>); 15] = [
     checks_a_usable_destination,
     puts_and_lists,
     puts_the_same_again,
     replaces_other_bytes,
+    keeps_an_object_that_is_there,
+    keeps_the_first_of_concurrent_puts,
+    records_origins,
     refuses_a_wrong_length,
     survives_a_failing_reader,
     reads_in_any_pieces,
@@ -69,6 +74,19 @@ impl SinkSuite<'_> {
             }
             Err(error) => panic!("putting an object of {} bytes: {error:?}", object.len()),
         }
+    }
+
+    fn put_with(
+        &self,
+        key: &ObjectKey,
+        object: &[u8],
+        origin: Option<Origin>,
+        if_there: IfThere<'_>,
+    ) -> Result<Put, Error> {
+        let options = PutOptions::new(origin, if_there);
+        let len = object.len() as u64;
+        let stored = self.sink.put_with(key, len, &mut &*object, &options)?;
+        Ok(stored.put)
     }
 
     /// Checks that a tag computed in advance is the one that `put` returns.
@@ -180,6 +198,86 @@ fn replaces_other_bytes(suite: &SinkSuite<'_>) {
         let put = suite.put(&key, &object);
         assert_eq!(put, suite.expected_again(), "putting them again");
         suite.expect("S-1", &[(&key, &object)], "after putting other bytes");
+    }
+}
+
+fn keeps_an_object_that_is_there(suite: &SinkSuite<'_>) {
+    if !suite.sink.capabilities().keeps {
+        return;
+    }
+    let key = key("S-1", 1, 1);
+    let object = suite.object(&key, 300_000, 0);
+    match suite.put_with(&key, &object, None, IfThere::Keep) {
+        Ok(Put::Created) => {}
+        other => panic!("putting a new object: {other:?}"),
+    }
+    for (len, seed) in [(300_000, 1), (10, 0)] {
+        let other = suite.object(&key, len, seed);
+        match suite.put_with(&key, &other, None, IfThere::Keep) {
+            Err(Error::OtherObject) => {}
+            other => panic!("other bytes over an object that must stay: {other:?}"),
+        }
+        suite.expect("S-1", &[(&key, &object)], "after keeping an object");
+    }
+    match suite.put_with(&key, &object, None, IfThere::Keep) {
+        Ok(put) => assert_eq!(put, suite.expected_again(), "the same bytes again"),
+        Err(error) => panic!("the same bytes over an object that must stay: {error:?}"),
+    }
+}
+
+fn keeps_the_first_of_concurrent_puts(suite: &SinkSuite<'_>) {
+    if !suite.sink.capabilities().keeps {
+        return;
+    }
+    for n in 1..=8 {
+        let key = key("S-1", 1, n);
+        let bodies = [(70_000, 1), (80_000, 2), (90_000, 3)];
+        let bodies = bodies.map(|(len, seed)| suite.object(&key, len, seed));
+        let put: Vec<_> = std::thread::scope(|scope| {
+            let key = &key;
+            let put = bodies
+                .each_ref()
+                .map(|body| scope.spawn(move || suite.put_with(key, body, None, IfThere::Keep)));
+            put.into_iter().filter_map(|put| put.join().ok()).collect()
+        });
+        let winners: Vec<_> = put.iter().zip(&bodies).filter(|it| it.0.is_ok()).collect();
+        let [(_, body)] = winners[..] else {
+            panic!("one of three concurrent puts is stored: {put:?}");
+        };
+        let again = suite.put(&key, body);
+        assert_eq!(
+            again,
+            suite.expected_again(),
+            "the first of concurrent puts"
+        );
+    }
+}
+
+fn records_origins(suite: &SinkSuite<'_>) {
+    let key = key("S-1", 1, 1);
+    let origin_of = || match suite.sink.origin_of(&key) {
+        Ok(origin) => origin,
+        Err(error) => panic!("the origin of an object: {error:?}"),
+    };
+    assert_eq!(origin_of(), None, "the origin of a missing object");
+    if !suite.sink.capabilities().origins {
+        return;
+    }
+    let long = (5 << 20) + 10;
+    let steps = [
+        (10, Some(Origin::new(1, 1))),
+        (20, Some(Origin::new(u128::MAX, u64::MAX))),
+        (long, Some(Origin::new(1, 2))),
+        (30, None),
+    ];
+    for (len, origin) in steps {
+        let object = suite.object(&key, len, 0);
+        if let Err(error) = suite.put_with(&key, &object, origin, IfThere::Replace) {
+            panic!("putting an object with an origin: {error:?}");
+        }
+        assert_eq!(origin_of(), origin, "the origin of {len} bytes");
+        // Not in the object.
+        suite.expect("S-1", &[(&key, &object)], "after putting an origin");
     }
 }
 

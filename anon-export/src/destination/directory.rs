@@ -19,7 +19,9 @@ use std::sync::{Mutex, PoisonError};
 use crate::object::layout;
 use crate::platform::{Access, Dir};
 use crate::sink::copy_exact;
-use crate::{Capabilities, Error, KeyPart, ListedObject, ObjectKey, Put, Sink, Stored};
+use crate::{
+    Capabilities, Error, IfThere, KeyPart, ListedObject, ObjectKey, Put, PutOptions, Sink, Stored,
+};
 
 const TEMP_DIRECTORY: &str = ".anon-export";
 const LOCK: &str = "lock";
@@ -44,6 +46,8 @@ pub struct DirectorySink {
     /// directory is created, so that no put of the same series returns before the directory is
     /// durable.
     durable: Mutex<HashSet<[KeyPart; 3]>>,
+    /// Held from the look at a name to the rename. No other sink writes here.
+    publishing: Mutex<()>,
     /// Dropping the file releases the lock.
     _lock: File,
 }
@@ -96,6 +100,7 @@ impl DirectorySink {
             temp,
             next: AtomicU64::new(0),
             durable: Mutex::default(),
+            publishing: Mutex::default(),
             _lock: lock,
         })
     }
@@ -128,7 +133,13 @@ impl DirectorySink {
     }
 
     /// Moves a temporary file to its final path, unless that has the same bytes.
-    fn publish(&self, name: &str, written: &File, key: &ObjectKey) -> Result<Put, Error> {
+    fn publish(
+        &self,
+        name: &str,
+        written: &File,
+        key: &ObjectKey,
+        if_there: IfThere<'_>,
+    ) -> Result<Put, Error> {
         let series = self
             .series(key)
             .map_err(destination_error("create a directory"))?;
@@ -142,15 +153,36 @@ impl DirectorySink {
                 .map_err(destination_error("make a file durable"))?;
             Put::AlreadyThere
         } else {
-            self.temp
-                .rename(name, &series, &to)
-                .map_err(destination_error("rename a file"))?;
+            self.rename(name, &series, &to, if_there)?;
             Put::Created
         };
         series
             .sync()
             .map_err(destination_error("make a directory durable"))?;
         Ok(put)
+    }
+
+    fn rename(
+        &self,
+        name: &str,
+        series: &Dir,
+        to: &str,
+        if_there: IfThere<'_>,
+    ) -> Result<(), Error> {
+        let _publishing = self
+            .publishing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        // There are no tags.
+        if if_there != IfThere::Replace {
+            let there = series.state(to).map_err(destination_error("look at a file"))?;
+            if there.is_some() {
+                return Err(Error::OtherObject);
+            }
+        }
+        self.temp
+            .rename(name, series, to)
+            .map_err(destination_error("rename a file"))
     }
 
     /// Opens the directory of a series. Creates the missing directories and makes them durable.
@@ -191,13 +223,23 @@ fn open_root(root: &Path, is_allowed: impl FnOnce(&Path) -> bool) -> Result<Dir,
 impl Sink for DirectorySink {
     fn capabilities(&self) -> Capabilities {
         const PARALLEL: NonZeroUsize = NonZeroUsize::MIN.saturating_add(3);
-        Capabilities::new().with_parallel(PARALLEL)
+        Capabilities::new().keeping().with_parallel(PARALLEL)
     }
 
     fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Stored, Error> {
+        self.put_with(key, len, body, &PutOptions::default())
+    }
+
+    fn put_with(
+        &self,
+        key: &ObjectKey,
+        len: u64,
+        body: &mut dyn Read,
+        options: &PutOptions<'_>,
+    ) -> Result<Stored, Error> {
         let (name, written) = self.create_temporary()?;
-        let put =
-            Self::write(&written, len, body).and_then(|()| self.publish(&name, &written, key));
+        let put = Self::write(&written, len, body)
+            .and_then(|()| self.publish(&name, &written, key, options.if_there));
         if !matches!(put, Ok(Put::Created)) {
             // A file that cannot be removed now is removed by the next `open`. The first error is
             // returned.

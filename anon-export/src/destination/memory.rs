@@ -7,7 +7,10 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::sink::copy_exact;
-use crate::{Capabilities, Error, KeyPart, ListedObject, ObjectKey, Put, Sink, Stored};
+use crate::{
+    Capabilities, Error, IfThere, KeyPart, ListedObject, ObjectKey, Origin, Put, PutOptions, Sink,
+    Stored,
+};
 
 /// A sink in memory, for tests and small programs. Clones share their objects.
 #[derive(Debug, Clone)]
@@ -16,7 +19,7 @@ pub struct MemorySink {
     capabilities: Capabilities,
 }
 
-type Objects = BTreeMap<ObjectKey, Bytes>;
+type Objects = BTreeMap<ObjectKey, (Bytes, Option<Origin>)>;
 
 /// The bytes of an object. `Debug` prints only their number.
 #[derive(Clone, PartialEq, Eq)]
@@ -32,7 +35,8 @@ impl MemorySink {
     /// Creates an empty sink that accepts objects of any length.
     pub fn new() -> Self {
         const PARALLEL: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
-        Self::with_capabilities(Capabilities::new().with_parallel(PARALLEL))
+        let capabilities = Capabilities::new().keeping().with_origins();
+        Self::with_capabilities(capabilities.with_parallel(PARALLEL))
     }
 
     /// Creates an empty sink with these capabilities.
@@ -45,7 +49,7 @@ impl MemorySink {
 
     /// Returns the bytes of an object.
     pub fn get(&self, key: &ObjectKey) -> Option<Arc<[u8]>> {
-        self.lock().get(key).map(|bytes| Arc::clone(&bytes.0))
+        self.lock().get(key).map(|(bytes, _)| Arc::clone(&bytes.0))
     }
 
     /// Returns the number of objects.
@@ -76,6 +80,16 @@ impl Sink for MemorySink {
     }
 
     fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Stored, Error> {
+        self.put_with(key, len, body, &PutOptions::default())
+    }
+
+    fn put_with(
+        &self,
+        key: &ObjectKey,
+        len: u64,
+        body: &mut dyn Read,
+        options: &PutOptions<'_>,
+    ) -> Result<Stored, Error> {
         let max = self.capabilities.max_object_bytes;
         if len > max {
             return Err(Error::TooLarge { len, max });
@@ -88,13 +102,22 @@ impl Sink for MemorySink {
         })?;
         let bytes = Bytes(bytes.into());
         let mut objects = self.lock();
-        if objects.get(key) == Some(&bytes) {
-            tracing::trace!(%key, len, "already there");
-            return Ok(Stored::new(Put::AlreadyThere));
+        match objects.get(key) {
+            Some((existing, _)) if *existing == bytes => {
+                tracing::trace!(%key, len, "already there");
+                return Ok(Stored::new(Put::AlreadyThere));
+            }
+            // There are no tags.
+            Some(_) if options.if_there != IfThere::Replace => return Err(Error::OtherObject),
+            _ => {}
         }
-        objects.insert(key.clone(), bytes);
+        objects.insert(key.clone(), (bytes, options.origin));
         tracing::trace!(%key, len, "put");
         Ok(Stored::new(Put::Created))
+    }
+
+    fn origin_of(&self, key: &ObjectKey) -> Result<Option<Origin>, Error> {
+        Ok(self.lock().get(key).and_then(|(_, origin)| *origin))
     }
 
     fn list(
@@ -107,7 +130,7 @@ impl Sink for MemorySink {
             .lock()
             .iter()
             .filter(|(key, _)| key.patient() == patient)
-            .map(|(key, bytes)| ListedObject::new(key.clone(), Some(bytes.0.len() as u64)))
+            .map(|(key, (bytes, _))| ListedObject::new(key.clone(), Some(bytes.0.len() as u64)))
             .collect();
         for object in listed {
             if each(object).is_break() {

@@ -123,6 +123,11 @@ pub enum S3Error {
     /// The connection ended during a request.
     #[error("the connection to the S3 service was lost: try again")]
     Broken,
+    /// The object that is there is not the one that may be replaced.
+    #[error(
+        "another program put an object under this name at the same time: export again when it has ended"
+    )]
+    Occupied,
     /// Another program ended a multipart upload of this export.
     #[error(
         "another program ended a multipart upload: export a patient to this bucket with one program at a time"
@@ -198,7 +203,7 @@ impl S3Error {
             | Self::Stalled
             | Self::Corrupt { .. }
             | Self::Server { .. } => Remedy::Retry,
-            Self::Refused { .. } => Remedy::Skip,
+            Self::Occupied | Self::Refused { .. } => Remedy::Skip,
             // A policy can concern a single patient's prefix.
             Self::Denied { .. } => Remedy::SkipPatient,
             Self::Setting { .. }

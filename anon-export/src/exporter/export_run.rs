@@ -8,18 +8,20 @@ use std::thread;
 use crossbeam_channel::bounded;
 
 use super::Exporter;
+use super::decide::Policy;
 use super::event::{ExportError, ExportEvent};
 use super::options::{ExportMode, ExportOptions};
 use super::send_job::SendJob;
 use super::state::ExportState;
 use crate::report::ExportReport;
 use crate::retry::LONGEST_ASKED;
-use crate::{Capabilities, Error, Journal, KeyPart, ObjectKey, Remedy, Sink};
+use crate::{Capabilities, Error, Journal, KeyPart, ObjectKey, Origins, Remedy, Sink};
 
 /// The state of one export, shared by its threads.
 pub(super) struct ExportRun<'r> {
     pub(super) sink: &'r dyn Sink,
     pub(super) journal: Option<&'r Journal>,
+    pub(super) origins: Option<&'r dyn Origins>,
     pub(super) options: ExportOptions,
     pub(super) capabilities: Capabilities,
     pub(super) state: ExportState<'r>,
@@ -32,10 +34,19 @@ impl<'r> ExportRun<'r> {
         Self {
             sink: &*exporter.sink,
             journal: exporter.journal.as_deref(),
+            origins: exporter.origins.as_deref(),
             options: exporter.options,
             capabilities: exporter.sink.capabilities(),
             state,
             exhausted: AtomicU32::new(0),
+        }
+    }
+
+    pub(super) fn policy(&self) -> Policy {
+        Policy {
+            capabilities: self.capabilities,
+            existing: self.options.existing,
+            overwrite: self.options.overwrite,
         }
     }
 

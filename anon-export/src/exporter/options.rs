@@ -18,6 +18,18 @@ pub enum ExportMode {
     DryRun,
 }
 
+/// Which objects at the destination may be replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
+pub enum Overwrite {
+    /// Those of the same original. An object of another original, or of an unknown one, is replaced
+    /// only by equal bytes; anything else fails.
+    #[default]
+    SameOriginal,
+    /// Any. For a destination whose objects are known to be worthless.
+    Any,
+}
+
 /// What happens to objects that the destination already has, as far as its listing or the journal
 /// say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -26,8 +38,9 @@ pub enum Existing {
     /// They are skipped.
     #[default]
     Skip,
-    /// Every selected object is sent, without asking the listing or the journal. For a destination
-    /// that lost its data and cannot be listed.
+    /// Every selected object is sent, whatever the journal says was sent. For a destination that lost
+    /// its data and cannot be listed. What [`Overwrite`] refuses is not sent, where the destination or
+    /// the journal can tell.
     SendAgain,
 }
 
@@ -54,6 +67,8 @@ pub struct ExportOptions {
     pub mode: ExportMode,
     /// Whether objects are sent that the destination already has.
     pub existing: Existing,
+    /// Which objects at the destination may be replaced.
+    pub overwrite: Overwrite,
 }
 
 impl Default for ExportOptions {
@@ -66,6 +81,7 @@ impl Default for ExportOptions {
             give_up_after: NonZeroU32::MIN.saturating_add(7),
             mode: ExportMode::Send,
             existing: Existing::Skip,
+            overwrite: Overwrite::SameOriginal,
         }
     }
 }
@@ -115,6 +131,12 @@ impl ExportOptions {
     #[must_use]
     pub fn with_existing(self, existing: Existing) -> Self {
         Self { existing, ..self }
+    }
+
+    /// Sets which objects at the destination may be replaced.
+    #[must_use]
+    pub fn with_overwrite(self, overwrite: Overwrite) -> Self {
+        Self { overwrite, ..self }
     }
 }
 

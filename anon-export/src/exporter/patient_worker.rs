@@ -13,7 +13,9 @@ use super::options::{Existing, ExportMode};
 use super::patient_export::PatientExport;
 use super::send_job::SendJob;
 use crate::journal::{Extent, PatientJournal};
-use crate::{Error, Journal, KeyPart, ListedObject, ObjectKey, Remedy, SourceObject, Stored};
+use crate::{
+    Error, Journal, KeyPart, ListedObject, ObjectKey, Origin, Remedy, SourceObject, Stored,
+};
 
 /// A destination's listing of one patient.
 enum Listing {
@@ -122,6 +124,7 @@ impl ExportRun<'_> {
                 return Err(error);
             }
         };
+        let origins = self.origins(id)?;
         let mut is_complete = true;
         let mut extent = Extent::Whole;
         self.state.source.objects(id, &mut |object| {
@@ -131,8 +134,9 @@ impl ExportRun<'_> {
             }
             if self.is_selected(&object) {
                 patient.count_found();
+                let origin = origins.get(&object.key).copied();
                 let at_destination = listing.of(&object.key);
-                self.skip_or_send(patient, object, at_destination, send);
+                self.skip_or_send(patient, object, origin, at_destination, send);
             } else {
                 extent = Extent::Part;
             }
@@ -162,8 +166,23 @@ impl ExportRun<'_> {
         self.state.emit(&ExportEvent::Failed { key, len, error });
     }
 
+    /// Returns the known origins of a patient's objects. Read before the files: a file that is
+    /// replaced meanwhile may be newer than its origin, and is sent again by the next export.
+    fn origins(&self, id: &KeyPart) -> Result<HashMap<ObjectKey, Origin>, Error> {
+        let mut all = HashMap::new();
+        if let Some(origins) = self.origins {
+            origins.of_patient(id, &mut |key, origin| {
+                all.insert(key, origin);
+                ControlFlow::Continue(())
+            })?;
+        }
+        Ok(all)
+    }
+
     fn listing(&self, id: &KeyPart) -> Result<Listing, Error> {
-        if self.options.existing == Existing::SendAgain {
+        // A node that lost its data may list none. Others can tell what they would lose.
+        let can_tell = self.capabilities.keeps || self.capabilities.origins;
+        if self.options.existing == Existing::SendAgain && !can_tell {
             return Ok(Listing::Unavailable);
         }
         let listed = self.with_retries(None, &mut || {
@@ -192,30 +211,58 @@ impl ExportRun<'_> {
         &self,
         patient: &Arc<PatientExport>,
         object: SourceObject,
+        origin: Option<Origin>,
         at_destination: DestinationState<'_>,
         send: &Sender<SendJob>,
     ) {
-        let decision = if self.options.existing == Existing::SendAgain {
-            Decision::Send
-        } else {
+        let decision = {
             let journal = patient.journal();
             let entry = journal.as_ref().and_then(|file| file.get(&object.key));
-            decide(&object, at_destination, entry, self.capabilities)
+            decide(&object, origin, at_destination, entry, self.policy())
         };
         let is_dry = self.options.mode == ExportMode::DryRun;
         match decision {
-            Decision::Skip => return self.report_skipped(patient, &object),
-            Decision::Send if is_dry => return self.report_sent(patient, &object, None),
-            Decision::Send | Decision::Compare(_) => {}
+            Decision::Skip => {
+                self.record_known_origin(patient, &object, origin);
+                return self.report_skipped(patient, &object);
+            }
+            Decision::Send(_) if is_dry => return self.report_sent(patient, &object, None),
+            _ => {}
         }
-        let tag = match decision {
-            Decision::Compare(tag) => Some(tag),
-            _ => None,
-        };
-        let job = SendJob::new(Arc::clone(patient), object, tag);
+        let job = SendJob::new(Arc::clone(patient), object, origin, decision);
         // The send fails only if every sender has panicked. Then dropping the job counts it as
         // left.
         drop(send.send(job));
+    }
+
+    /// Records the origin of an object that is at the destination as the journal says, if the journal
+    /// does not know it: a version before, or an account without origins, has sent the object.
+    fn record_known_origin(
+        &self,
+        patient: &PatientExport,
+        object: &SourceObject,
+        origin: Option<Origin>,
+    ) {
+        if origin.is_none() || self.options.mode == ExportMode::DryRun {
+            return;
+        }
+        let mut journal = patient.journal();
+        let Some(file) = journal.as_mut() else { return };
+        let entry = file.get(&object.key);
+        let Some(entry) = entry.filter(|entry| entry.origin().is_none()) else {
+            return;
+        };
+        let tag = entry.tag().cloned();
+        if let Err(error) = file.record(object, origin, tag, false) {
+            self.fail_journal(patient, error);
+        }
+    }
+
+    /// Ends the export: what was sent cannot be recorded.
+    pub(super) fn fail_journal(&self, patient: &PatientExport, error: Error) {
+        let error = Arc::new(error);
+        patient.record_error(&error);
+        self.state.stop(error);
     }
 
     pub(super) fn report_skipped(&self, patient: &PatientExport, object: &SourceObject) {

@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
+use super::decide::Decision;
 use super::patient_export::PatientExport;
-use crate::{EntityTag, SourceObject};
+use crate::{Origin, SourceObject};
 
 /// An object that may have to be sent. Counts as left if it is dropped before it is processed.
 #[derive(Debug)]
 pub(super) struct SendJob {
     pub(super) patient: Arc<PatientExport>,
     pub(super) object: SourceObject,
-    /// The tag in the destination's listing.
-    pub(super) listed_tag: Option<EntityTag>,
+    /// Which original it was made from, if known.
+    pub(super) origin: Option<Origin>,
+    pub(super) decision: Decision,
     pub(super) is_processed: bool,
 }
 
@@ -19,13 +21,15 @@ impl SendJob {
     pub(super) fn new(
         patient: Arc<PatientExport>,
         object: SourceObject,
-        listed_tag: Option<EntityTag>,
+        origin: Option<Origin>,
+        decision: Decision,
     ) -> Self {
         patient.job_started();
         Self {
             patient,
             object,
-            listed_tag,
+            origin,
+            decision,
             is_processed: false,
         }
     }

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use super::decide::{Decision, OnConflict};
 use super::export_run::ExportRun;
 use super::options::ExportMode;
 use super::patient_export::PatientExport;
 use super::send_job::SendJob;
 use super::source_body::SourceBody;
-use crate::{EntityTag, Error, Put, Remedy, SourceObject, Stored};
+use crate::{EntityTag, Error, Put, PutOptions, Remedy, SourceObject, Stored};
 
 /// The result of an attempt.
 enum SendOutcome {
@@ -22,6 +23,15 @@ struct AttemptError {
     error: Error,
     /// True if the object caused the failure, not the destination.
     is_object_error: bool,
+}
+
+impl AttemptError {
+    fn of_destination(error: Error) -> Self {
+        Self {
+            error,
+            is_object_error: false,
+        }
+    }
 }
 
 impl From<AttemptError> for Error {
@@ -41,47 +51,66 @@ impl ExportRun<'_> {
             return self.report_failed(&job.patient, &job.object, &error);
         }
         let mut is_object_error = false;
-        let object = job.object.clone();
-        let outcome = self.with_retries(Some(&object.key), &mut || {
+        let outcome = self.with_retries(Some(&job.object.key), &mut || {
             is_object_error = false;
-            self.attempt(&object, job.listed_tag.as_ref())
-                .map_err(|failure| {
-                    is_object_error = failure.is_object_error;
-                    failure.error
-                })
+            self.attempt(&job).map_err(|failure| {
+                is_object_error = failure.is_object_error;
+                failure.error
+            })
         });
         match outcome {
             Ok(outcome) => {
                 self.reset_exhausted();
                 job.patient.reset_denied();
                 job.is_processed = true;
-                self.finish_object(&job.patient, &object, outcome);
+                self.finish_object(&job, outcome);
             }
             // Dropping the job counts it as left.
             Err(Error::Cancelled) => {}
             Err(error) => {
                 job.is_processed = true;
-                self.fail_object(&job.patient, &object, error, is_object_error);
+                self.fail_object(&job.patient, &job.object, error, is_object_error);
             }
         }
     }
 
-    fn attempt(
-        &self,
-        object: &SourceObject,
-        listed_tag: Option<&EntityTag>,
-    ) -> Result<SendOutcome, AttemptError> {
-        if let Some(tag) = listed_tag {
-            let compare = |body: &mut SourceBody<'_>| self.sink.is_tag_of(tag, object.len, body);
-            if self.with_body(object, compare)? == Some(true) {
-                return Ok(SendOutcome::Skipped(Some(tag.clone())));
-            }
+    fn attempt(&self, job: &SendJob) -> Result<SendOutcome, AttemptError> {
+        let mut decision = job.decision.clone();
+        let mut listed_tag = None;
+        loop {
+            decision = match decision {
+                Decision::Skip => return Ok(SendOutcome::Skipped(listed_tag)),
+                Decision::Send(on_conflict) => return self.put(job, &on_conflict),
+                Decision::Refuse(refusal) => {
+                    return Err(AttemptError::of_destination(refusal.into()));
+                }
+                Decision::Compare(tag, otherwise) => {
+                    let len = job.object.len;
+                    let compare = |body: &mut SourceBody<'_>| self.sink.is_tag_of(&tag, len, body);
+                    if self.with_body(&job.object, compare)? == Some(true) {
+                        return Ok(SendOutcome::Skipped(Some(tag)));
+                    }
+                    *otherwise
+                }
+                Decision::Ask(inquiry, otherwise) => {
+                    let theirs = self.sink.origin_of(&job.object.key);
+                    let theirs = theirs.map_err(AttemptError::of_destination)?;
+                    let decision = theirs.map(|theirs| inquiry.decide(theirs, self.policy()));
+                    listed_tag = inquiry.into_tag();
+                    decision.unwrap_or(*otherwise)
+                }
+            };
         }
+    }
+
+    fn put(&self, job: &SendJob, on_conflict: &OnConflict) -> Result<SendOutcome, AttemptError> {
         if self.options.mode == ExportMode::DryRun {
             return Ok(SendOutcome::Sent(None));
         }
-        let put = |body: &mut SourceBody<'_>| self.sink.put(&object.key, object.len, body);
-        let stored = self.with_body(object, put)?;
+        let SourceObject { key, len, .. } = &job.object;
+        let options = PutOptions::new(job.origin, on_conflict.if_there());
+        let put = |body: &mut SourceBody<'_>| self.sink.put_with(key, *len, body, &options);
+        let stored = self.with_body(&job.object, put)?;
         Ok(match stored.put {
             Put::Created => SendOutcome::Sent(Some(stored)),
             Put::AlreadyThere => SendOutcome::Skipped(stored.tag),
@@ -115,14 +144,12 @@ impl ExportRun<'_> {
                 tracing::debug!(%error, "the object changed");
                 Err(object_error(Error::Changed))
             }
-            Err(error) => Err(AttemptError {
-                error,
-                is_object_error: false,
-            }),
+            Err(error) => Err(AttemptError::of_destination(error)),
         }
     }
 
-    fn finish_object(&self, patient: &PatientExport, object: &SourceObject, outcome: SendOutcome) {
+    fn finish_object(&self, job: &SendJob, outcome: SendOutcome) {
+        let (patient, object) = (&*job.patient, &job.object);
         let (tag, stored) = match outcome {
             SendOutcome::Sent(None) => return self.report_sent(patient, object, None),
             SendOutcome::Sent(Some(stored)) => (stored.tag.clone(), Some(stored)),
@@ -130,11 +157,9 @@ impl ExportRun<'_> {
         };
         if self.options.mode == ExportMode::Send
             && let Some(file) = patient.journal().as_mut()
-            && let Err(error) = file.record(object, tag, stored.is_some())
+            && let Err(error) = file.record(object, job.origin, tag, stored.is_some())
         {
-            let error = Arc::new(error);
-            patient.record_error(&error);
-            self.state.stop(error);
+            self.fail_journal(patient, error);
         }
         match stored {
             Some(stored) => self.report_sent(patient, object, Some(&stored)),

@@ -31,14 +31,33 @@ pub(super) fn each<'b>(bytes: &'b [u8], mut each: impl FnMut(&[&'b str])) -> usi
 /// CRC-32 as in Ethernet and ZIP (reflected polynomial EDB88320).
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
-            if crc & 1 == 1 {
-                (crc >> 1) ^ 0xEDB8_8320
-            } else {
-                crc >> 1
-            }
-        })
+        let [low, ..] = crc.to_le_bytes();
+        let entry = CRC_TABLE.get(usize::from(low ^ byte));
+        (crc >> 8) ^ entry.copied().unwrap_or_default()
     })
+}
+
+/// The CRC of each byte. A patient's file is read by each export.
+static CRC_TABLE: [u32; 256] = crc_table();
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "computed by the compiler, which checks it"
+)]
+const fn crc_table() -> [u32; 256] {
+    let mut table = [0; 256];
+    let mut byte = 0_u32;
+    while byte < 256 {
+        let mut crc = byte;
+        let mut bit = 0;
+        while bit < 8 {
+            crc = (crc >> 1) ^ if crc & 1 == 1 { 0xEDB8_8320 } else { 0 };
+            bit += 1;
+        }
+        table[byte as usize] = crc;
+        byte += 1;
+    }
+    table
 }
 
 #[cfg(test)]

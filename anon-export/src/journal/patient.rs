@@ -10,7 +10,7 @@ use super::patient_end::PatientEnd;
 use super::{line, seconds};
 use crate::platform::{self, Dir};
 use crate::report::Counts;
-use crate::{EntityTag, KeyPart, ObjectKey, SourceObject};
+use crate::{EntityTag, KeyPart, ObjectKey, Origin, SourceObject};
 
 /// The record of an object that is at the destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub(crate) struct JournalEntry {
     len: u64,
     modified: Option<SystemTime>,
     tag: Option<EntityTag>,
+    /// Which original it was made from, if known.
+    origin: Option<Origin>,
     /// When it was sent or found, in seconds since 1970.
     when: u64,
 }
@@ -29,8 +31,14 @@ impl JournalEntry {
             len,
             modified,
             tag,
+            origin: None,
             when: 0,
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn with_origin(self, origin: Option<Origin>) -> Self {
+        Self { origin, ..self }
     }
 
     /// Returns true if it records this object in its current state. An object without a
@@ -41,6 +49,10 @@ impl JournalEntry {
 
     pub(crate) fn tag(&self) -> Option<&EntityTag> {
         self.tag.as_ref()
+    }
+
+    pub(crate) fn origin(&self) -> Option<Origin> {
+        self.origin
     }
 }
 
@@ -111,23 +123,31 @@ impl PatientJournal {
         self.entries.get(key)
     }
 
-    /// Records that an object is at the destination, with its tag. An unchanged record is not
-    /// written again, unless the object was sent again.
+    /// Records that an object is at the destination, with its origin and tag. An unchanged record is
+    /// not written again, unless the object was sent again. If the origin of an object that was found
+    /// is not known, the recorded one stays, unless the tag says that the object is another one.
     pub(crate) fn record(
         &mut self,
         object: &SourceObject,
+        origin: Option<Origin>,
         tag: Option<EntityTag>,
         is_sent: bool,
     ) -> Result<(), crate::Error> {
         let now = seconds((self.now)());
+        let known = self.entries.get(&object.key);
+        let known_origin = known
+            .filter(|known| !is_sent && known.tag == tag)
+            .and_then(JournalEntry::origin);
         let entry = JournalEntry {
             len: object.len,
             modified: object.modified,
             tag,
+            origin: origin.or(known_origin),
             when: now.parse().unwrap_or_default(),
         };
-        let known = self.entries.get(&object.key);
-        let is_known = known.is_some_and(|known| known.matches(object) && known.tag == entry.tag);
+        let is_known = known.is_some_and(|known| {
+            known.matches(object) && known.tag == entry.tag && known.origin == entry.origin
+        });
         if is_known && !is_sent {
             return Ok(());
         }
@@ -229,6 +249,7 @@ fn write(key: &ObjectKey, entry: &JournalEntry, when: &str) -> String {
         let since = time.duration_since(UNIX_EPOCH).ok()?;
         Some(since.as_nanos().to_string())
     });
+    let origin = entry.origin.map(|origin| origin.to_string());
     line::write(&[
         "put",
         study.as_str(),
@@ -238,12 +259,30 @@ fn write(key: &ObjectKey, entry: &JournalEntry, when: &str) -> String {
         modified.as_deref().unwrap_or("-"),
         entry.tag.as_ref().map_or("-", EntityTag::as_str),
         when,
+        origin.as_deref().unwrap_or("-"),
     ])
 }
 
 fn read(patient: &KeyPart, fields: &[&str]) -> Option<(ObjectKey, JournalEntry)> {
-    let ["put", study, series, instance, len, modified, tag, when] = fields else {
+    let [
+        "put",
+        study,
+        series,
+        instance,
+        len,
+        modified,
+        tag,
+        when,
+        rest @ ..,
+    ] = fields
+    else {
         return None;
+    };
+    let origin = match rest {
+        // Versions 1 and 2 have no origin.
+        [] | ["-"] => None,
+        [origin] => Some(Origin::parse(origin)?),
+        _ => return None,
     };
     let of = |part: &str| KeyPart::new(part).ok();
     let key = ObjectKey::of([patient.clone(), of(study)?, of(series)?, of(instance)?]);
@@ -259,6 +298,7 @@ fn read(patient: &KeyPart, fields: &[&str]) -> Option<(ObjectKey, JournalEntry)>
         len: len.parse().ok()?,
         modified,
         tag,
+        origin,
         when: when.parse().ok()?,
     };
     Some((key, entry))

@@ -3,5 +3,6 @@
 pub(crate) mod layout;
 
 pub mod key;
+pub mod origin;
 pub mod sink;
 pub mod source;

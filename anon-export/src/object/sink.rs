@@ -5,7 +5,7 @@ use std::io::Read;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 
-use crate::{Error, KeyPart, ObjectKey};
+use crate::{Error, KeyPart, ObjectKey, Origin};
 
 /// What [`Sink::put`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +104,36 @@ impl Stored {
     }
 }
 
+/// What happens to an object that the destination already has under the key of a put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::exhaustive_enums, reason = "callers must meet each case")]
+pub enum IfThere<'t> {
+    /// It is replaced.
+    #[default]
+    Replace,
+    /// It is replaced if it still has this tag.
+    ReplaceTagged(&'t EntityTag),
+    /// It stays. If it has other bytes, the put fails with [`Error::OtherObject`].
+    Keep,
+}
+
+/// How an object is put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct PutOptions<'o> {
+    /// Recorded with the object, but not in it, by a sink that keeps origins.
+    pub origin: Option<Origin>,
+    /// What happens to an object that is there.
+    pub if_there: IfThere<'o>,
+}
+
+impl<'o> PutOptions<'o> {
+    /// Creates options.
+    pub const fn new(origin: Option<Origin>, if_there: IfThere<'o>) -> Self {
+        Self { origin, if_there }
+    }
+}
+
 /// What a sink accepts and how it behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -118,6 +148,11 @@ pub struct Capabilities {
     /// It compares: putting the same bytes again returns [`Put::AlreadyThere`]. A sink that does
     /// not compare returns [`Put::Created`].
     pub compares: bool,
+    /// It honours [`IfThere`], also if two puts of one key run at the same time. Otherwise it only
+    /// replaces.
+    pub keeps: bool,
+    /// It records the origin of an object and returns it from [`Sink::origin_of`].
+    pub origins: bool,
 }
 
 impl Capabilities {
@@ -129,6 +164,8 @@ impl Capabilities {
             parallel: NonZeroUsize::MIN,
             dicom: false,
             compares: true,
+            keeps: false,
+            origins: false,
         }
     }
 
@@ -146,6 +183,24 @@ impl Capabilities {
     pub const fn without_comparing(self) -> Self {
         Self {
             compares: false,
+            ..self
+        }
+    }
+
+    /// Declares that the sink honours [`IfThere`].
+    #[must_use]
+    pub const fn keeping(self) -> Self {
+        Self {
+            keeps: true,
+            ..self
+        }
+    }
+
+    /// Declares that the sink records origins.
+    #[must_use]
+    pub const fn with_origins(self) -> Self {
+        Self {
+            origins: true,
             ..self
         }
     }
@@ -220,6 +275,34 @@ pub trait Sink: fmt::Debug + Send + Sync {
     /// [`Error::TooLarge`] before a byte is read; [`Error::Short`], [`Error::Long`] or
     /// [`Error::Read`] if `body` has another length or fails; others of the destination.
     fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Stored, Error>;
+
+    /// Does the same as [`put`](Self::put) under these options.
+    ///
+    /// The default implementation ignores them. A sink that does not must declare it
+    /// ([`Capabilities::keeps`], [`Capabilities::origins`]).
+    ///
+    /// # Errors
+    /// Those of [`put`](Self::put); [`Error::OtherObject`] if the object that is there stays.
+    fn put_with(
+        &self,
+        key: &ObjectKey,
+        len: u64,
+        body: &mut dyn Read,
+        options: &PutOptions<'_>,
+    ) -> Result<Stored, Error> {
+        let _ = options;
+        self.put(key, len, body)
+    }
+
+    /// Returns the origin that was recorded with an object. `None` if there is no object, no record of
+    /// it, or no access to it.
+    ///
+    /// # Errors
+    /// If the destination fails.
+    fn origin_of(&self, key: &ObjectKey) -> Result<Option<Origin>, Error> {
+        let _ = key;
+        Ok(None)
+    }
 
     /// Calls `each` with every object of a patient, in no particular order, until it breaks.
     ///

@@ -21,8 +21,8 @@ pub struct SourceObject {
     pub key: ObjectKey,
     /// Its length in bytes.
     pub len: u64,
-    /// When it last changed, if known. Without it a journal cannot tell whether an object changed
-    /// after it was sent.
+    /// When it last changed, if known. Without it and without an [`Origin`](crate::Origin) a journal
+    /// cannot tell whether an object changed after it was sent.
     pub modified: Option<SystemTime>,
     /// The number of its file, if it is one and the system numbers files.
     file_number: Option<u64>,

@@ -29,6 +29,9 @@ enum SinkFault {
     /// Returns other tags than it computes in advance.
     TagsDiffer,
     CannotBeUsed,
+    /// Replaces what it should keep.
+    Overwrites,
+    ForgetsOrigins,
 }
 
 #[derive(Debug)]
@@ -36,7 +39,12 @@ struct BrokenSink(MemorySink, SinkFault);
 
 impl Sink for BrokenSink {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new().with_max_object_bytes(1 << 41)
+        let capabilities = Capabilities::new().with_max_object_bytes(1 << 41);
+        match self.1 {
+            SinkFault::Overwrites => capabilities.keeping(),
+            SinkFault::ForgetsOrigins => capabilities.with_origins(),
+            _ => capabilities,
+        }
     }
 
     fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Stored, Error> {
@@ -134,6 +142,8 @@ fn suite_detects_each_fault() {
         SinkFault::ReadsWhatIsTooLarge,
         SinkFault::TagsDiffer,
         SinkFault::CannotBeUsed,
+        SinkFault::Overwrites,
+        SinkFault::ForgetsOrigins,
     ] {
         assert!(!passes(fault), "the suite passes a sink that {fault:?}");
     }

@@ -10,7 +10,8 @@ use std::time::{Duration, SystemTime};
 use anon_export::journal::{DestinationStatus, RunOutcome, destinations, patients};
 use anon_export::{
     BackendError, Cancel, DirectorySink, DirectorySource, Error, Existing, ExportMode,
-    ExportOptions, ExportReport, Exporter, Journal, ObjectKey, Quiet, Remedy, Selection, Sink,
+    ExportOptions, ExportReport, Exporter, Journal, ObjectKey, Overwrite, Quiet, Remedy, Selection,
+    Sink,
 };
 
 use crate::support::{FaultySink, bytes, files, key, keys, without_backoff, write};
@@ -142,7 +143,7 @@ fn export_again_sends_what_the_journal_records_as_sent() {
 }
 
 #[test]
-fn changed_file_is_sent_again() {
+fn changed_file_of_unknown_origin_is_sent_again_if_it_may_overwrite() {
     let fixture = JournalFixture::new(&keys(1, 3), without_listing());
     fixture.export();
     let changed = key(0, 1, 1);
@@ -152,9 +153,16 @@ fn changed_file_is_sent_again() {
     let path = fixture.public().join(touched.to_string());
     let file = File::options().write(true).open(path).expect("a file");
     file.set_modified(now()).expect("touched");
-    let again = fixture.export();
-    assert_eq!(again.counts.found, 3);
-    assert_eq!(fixture.sink.puts(), 5);
+    let refused = fixture.export().counts;
+    assert_eq!((refused.found, refused.failed), (3, 1));
+    assert_eq!((fixture.sink.puts(), refused.skipped), (5, 2));
+    assert_eq!(
+        *fixture.sink.memory.get(&changed).expect("stored"),
+        *bytes(&changed)
+    );
+    let options = without_backoff().with_overwrite(Overwrite::Any);
+    let again = fixture.try_export_with(options).expect("an export").counts;
+    assert_eq!((again.sent, again.skipped), (1, 2));
     assert_eq!(
         &*fixture.sink.memory.get(&changed).expect("stored"),
         b"other bytes"
@@ -350,7 +358,8 @@ fn journal_of_another_version_or_destination_is_refused() {
         .path()
         .join("header");
     for text in [
-        "anon-export journal 3\nmemory:test\n",
+        "anon-export journal 4\nmemory:test\n",
+        "anon-export journal 3\nelsewhere\n",
         "anon-export journal 2\nelsewhere\n",
         "anon-export journal 1\nelsewhere\n",
     ] {
@@ -397,10 +406,10 @@ fn version_1_is_read() {
         1,
         "no second journal was created"
     );
-    // It is of version 2 now, so that the version before refuses it.
+    // It is of version 3 now, so that the versions before refuse it.
     let header = first(directory.path()).join("header");
     let header = fs::read_to_string(header).expect("a header");
-    assert_eq!(header, "anon-export journal 2\nfile:/data/out\n");
+    assert_eq!(header, "anon-export journal 3\nfile:/data/out\n");
     let again = destinations(directory.path()).expect("a status");
     assert_eq!(again[0].totals, status.totals);
 }

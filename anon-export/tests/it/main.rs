@@ -13,6 +13,7 @@ mod journal;
 mod journal_ends;
 mod key;
 mod memory;
+mod origins;
 #[cfg(feature = "dicom")]
 mod rewrite;
 #[cfg(unix)]

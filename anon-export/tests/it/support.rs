@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anon_export::{
     Backoff, Capabilities, Error, ExportEvent, ExportOptions, KeyPart, ListedObject, MemorySink,
-    MemorySource, ObjectKey, Observer, Sink, Stored,
+    MemorySource, ObjectKey, Observer, Origin, Origins, PutOptions, Sink, Stored,
 };
 
 pub(crate) fn key(patient: u32, study: u32, n: u32) -> ObjectKey {
@@ -165,11 +165,25 @@ impl Sink for FaultySink {
     }
 
     fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Stored, Error> {
+        self.put_with(key, len, body, &PutOptions::default())
+    }
+
+    fn origin_of(&self, key: &ObjectKey) -> Result<Option<Origin>, Error> {
+        self.memory.origin_of(key)
+    }
+
+    fn put_with(
+        &self,
+        key: &ObjectKey,
+        len: u64,
+        body: &mut dyn Read,
+        options: &PutOptions<'_>,
+    ) -> Result<Stored, Error> {
         if let Some(error) = (self.fault)(key, self.count_try(key)) {
             return Err(error);
         }
         self.puts.fetch_add(1, Ordering::Relaxed);
-        self.memory.put(key, len, body)
+        self.memory.put_with(key, len, body, options)
     }
 
     fn list(
@@ -181,6 +195,33 @@ impl Sink for FaultySink {
             Some(error) => Err(error),
             None => self.memory.list(patient, each),
         }
+    }
+}
+
+/// Known origins.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct KnownOrigins(pub(crate) BTreeMap<ObjectKey, Origin>);
+
+impl KnownOrigins {
+    /// Each object has an original of its own: `first`, the next number, and so on.
+    pub(crate) fn of(keys: &BTreeSet<ObjectKey>, first: u128, version: u64) -> Self {
+        let origins = (first..).map(|original| Origin::new(original, version));
+        Self(keys.iter().cloned().zip(origins).collect())
+    }
+}
+
+impl Origins for KnownOrigins {
+    fn of_patient(
+        &self,
+        patient: &KeyPart,
+        each: &mut dyn FnMut(ObjectKey, Origin) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        for (key, origin) in &self.0 {
+            if key.patient() == patient && each(key.clone(), *origin).is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -209,8 +250,22 @@ impl<S: Sink> Sink for HookedSink<S> {
     }
 
     fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Stored, Error> {
+        self.put_with(key, len, body, &PutOptions::default())
+    }
+
+    fn origin_of(&self, key: &ObjectKey) -> Result<Option<Origin>, Error> {
+        self.sink.origin_of(key)
+    }
+
+    fn put_with(
+        &self,
+        key: &ObjectKey,
+        len: u64,
+        body: &mut dyn Read,
+        options: &PutOptions<'_>,
+    ) -> Result<Stored, Error> {
         (self.hook)(key);
-        self.sink.put(key, len, body)
+        self.sink.put_with(key, len, body, options)
     }
 
     fn list(

@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 
 use anon_export::{
     Cancel, Capabilities, DirectorySource, EntityTag, Error, ExportMode, ExportReport, Exporter,
-    Journal, KeyPart, ListedObject, MemorySink, ObjectKey, Quiet, Selection, Sink, Stored,
-    conformance,
+    Journal, KeyPart, ListedObject, MemorySink, ObjectKey, Overwrite, Quiet, Selection, Sink,
+    Stored, conformance,
 };
 
 use crate::support::{bytes, files, key, keys, without_backoff, write};
@@ -88,9 +88,19 @@ fn export(
     journal: Option<&str>,
     mode: ExportMode,
 ) -> ExportReport {
+    export_over(sink, root, journal, mode, Overwrite::SameOriginal)
+}
+
+fn export_over(
+    sink: &Arc<TaggingSink>,
+    root: &Path,
+    journal: Option<&str>,
+    mode: ExportMode,
+    overwrite: Overwrite,
+) -> ExportReport {
     let now = || SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     let mut exporter = Exporter::new(Arc::clone(sink) as Arc<dyn Sink>)
-        .with_options(without_backoff().with_mode(mode));
+        .with_options(without_backoff().with_mode(mode).with_overwrite(overwrite));
     if let Some(name) = journal {
         let journal = Journal::open(&root.join(name), "tagged", "me", now).expect("a journal");
         exporter = exporter.with_journal(Arc::new(journal));
@@ -125,10 +135,16 @@ fn object_is_skipped_by_tag_not_by_name() {
     let mut other = bytes(&changed);
     other[3] ^= 1;
     write(&root.join("public"), &changed, &other);
-    let dry = export(&sink, root, None, ExportMode::DryRun);
-    assert_eq!((dry.counts.sent, dry.counts.skipped), (1, 3));
-    let third = export(&sink, root, None, ExportMode::Send);
-    assert_eq!((third.counts.sent, third.counts.skipped), (1, 3));
+    for mode in [ExportMode::DryRun, ExportMode::Send] {
+        let refused = export(&sink, root, None, mode).counts;
+        assert_eq!((refused.failed, refused.skipped), (1, 3), "{mode:?}");
+        assert_ne!(*sink.memory.get(&changed).expect("stored"), *other);
+    }
+    let over = |mode| export_over(&sink, root, None, mode, Overwrite::Any).counts;
+    let dry = over(ExportMode::DryRun);
+    assert_eq!((dry.sent, dry.skipped), (1, 3));
+    let third = over(ExportMode::Send);
+    assert_eq!((third.sent, third.skipped), (1, 3));
     assert_eq!(*sink.memory.get(&changed).expect("stored"), *other);
 }
 
@@ -149,7 +165,10 @@ fn journal_records_tags() {
     other[0] ^= 1;
     let len = other.len() as u64;
     sink.memory.put(&replaced, len, &mut &*other).expect("put");
-    let repaired = export(&sink, root, Some("one"), ExportMode::Send);
+    let refused = export(&sink, root, Some("one"), ExportMode::Send);
+    assert_eq!((refused.counts.failed, refused.counts.skipped), (1, 3));
+    let mode = ExportMode::Send;
+    let repaired = export_over(&sink, root, Some("one"), mode, Overwrite::Any);
     assert_eq!((repaired.counts.sent, repaired.counts.skipped), (1, 3));
     assert_eq!(
         *sink.memory.get(&replaced).expect("stored"),
@@ -164,22 +183,22 @@ fn tag_that_cannot_be_computed_is_compared_with_the_journal() {
     let root = directory.path();
     files(&root.join("public"), &keys(1, 4));
     let sink = Arc::new(TaggingSink::new(false));
-    // Without a journal it is put again: equal lengths do not prove equal bytes.
-    for (journal, puts) in [(Some("one"), 4), (Some("one"), 0), (None, 4)] {
-        export(&sink, root, journal, ExportMode::Send);
-        assert_eq!(sink.take_counts().0, puts, "{journal:?}");
+    // Without a journal it is refused: equal lengths do not prove equal bytes.
+    for (journal, puts, failed) in [(Some("one"), 4, 0), (Some("one"), 0, 0), (None, 0, 4)] {
+        let counts = export(&sink, root, journal, ExportMode::Send).counts;
+        assert_eq!(
+            (sink.take_counts().0, counts.failed),
+            (puts, failed),
+            "{journal:?}"
+        );
     }
     let replaced = key(0, 0, 2);
     let mut other = bytes(&replaced);
     other[0] ^= 1;
     let len = other.len() as u64;
     sink.memory.put(&replaced, len, &mut &*other).expect("put");
-    assert_eq!(
-        export(&sink, root, Some("one"), ExportMode::Send)
-            .counts
-            .sent,
-        1
-    );
+    let refused = export(&sink, root, Some("one"), ExportMode::Send).counts;
+    assert_eq!((refused.sent, refused.failed), (0, 1));
 }
 
 #[test]

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use anon_export::s3::{ChecksumMode, S3Config, S3Error, S3Sink};
 use anon_export::{
-    Capabilities, EntityTag, Error, KeyPart, ListedObject, ObjectKey, Sink, Stored, conformance,
+    Capabilities, EntityTag, Error, KeyPart, ListedObject, ObjectKey, Origin, PutOptions, Sink,
+    Stored, conformance,
 };
 
 use crate::servers::S3Server;
@@ -69,19 +70,34 @@ impl Sink for RetryingSink {
     }
 
     fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Stored, Error> {
+        self.put_with(key, len, body, &PutOptions::default())
+    }
+
+    fn put_with(
+        &self,
+        key: &ObjectKey,
+        len: u64,
+        body: &mut dyn Read,
+        options: &PutOptions<'_>,
+    ) -> Result<Stored, Error> {
         if len > self.capabilities().max_object_bytes {
-            return self.0.put(key, len, body);
+            return self.0.put_with(key, len, body, options);
         }
         let mut bytes = Vec::new();
         let failed = body.read_to_end(&mut bytes).err().map(|it| it.kind());
         let mut tries = 0..5;
         loop {
             let bytes = Cursor::new(bytes.clone());
-            match self.0.put(key, len, &mut ReplayedBody { bytes, failed }) {
+            let mut body = ReplayedBody { bytes, failed };
+            match self.0.put_with(key, len, &mut body, options) {
                 Err(Error::S3(S3Error::Server { .. })) if tries.next().is_some() => {}
                 result => return result,
             }
         }
+    }
+
+    fn origin_of(&self, key: &ObjectKey) -> Result<Option<Origin>, Error> {
+        self.0.origin_of(key)
     }
 
     fn list(
@@ -94,6 +110,15 @@ impl Sink for RetryingSink {
 
     fn tag_of(&self, len: u64, body: &mut dyn Read) -> Result<Option<EntityTag>, Error> {
         self.0.tag_of(len, body)
+    }
+
+    fn is_tag_of(
+        &self,
+        tag: &EntityTag,
+        len: u64,
+        body: &mut dyn Read,
+    ) -> Result<Option<bool>, Error> {
+        self.0.is_tag_of(tag, len, body)
     }
 
     fn check(&self) -> Result<(), Error> {

@@ -30,6 +30,7 @@ impl RequestHead {
             "POST" if has("uploads") => RequestKind::Create,
             "POST" => RequestKind::Complete,
             "DELETE" => RequestKind::Abort,
+            "HEAD" => RequestKind::Head,
             _ if has("uploads") => RequestKind::Uploads,
             _ => RequestKind::List,
         }
@@ -49,6 +50,7 @@ pub(crate) enum RequestKind {
     Abort,
     Uploads,
     List,
+    Head,
 }
 
 /// A fault of the service.
@@ -81,6 +83,8 @@ struct FakeS3State {
     objects: BTreeMap<String, Vec<u8>>,
     /// ETags of the objects.
     tags: BTreeMap<String, String>,
+    /// The metadata `anon-origin` of the objects.
+    origins: BTreeMap<String, String>,
     uploads: BTreeMap<String, Upload>,
     seen: Vec<RequestHead>,
     next: u32,
@@ -90,9 +94,25 @@ struct FakeS3State {
 struct Upload {
     path: String,
     parts: BTreeMap<u32, Vec<u8>>,
+    origin: Option<String>,
 }
 
 impl FakeS3State {
+    /// Returns true if a condition of the request does not hold.
+    fn refuses(&self, head: &RequestHead) -> bool {
+        let tag = self.tags.get(&head.path).map(String::as_str);
+        let must_be_absent = head.header("if-none-match") == Some("*");
+        let must_have = head.header("if-match");
+        must_be_absent && tag.is_some() || must_have.is_some() && must_have != tag
+    }
+
+    fn set_origin(&mut self, path: &str, origin: Option<String>) {
+        match origin {
+            Some(origin) => self.origins.insert(path.to_owned(), origin),
+            None => self.origins.remove(path),
+        };
+    }
+
     /// Returns a page of a listing. A continuation token is the name after which the page starts.
     fn page(&self, head: &RequestHead) -> String {
         let parameter = |name| head.query.get(name).map_or("", String::as_str);
@@ -124,6 +144,7 @@ impl FakeS3State {
     }
 }
 
+const ORIGIN: &str = "x-amz-meta-anon-origin";
 const SSE: &str = "x-amz-server-side-encryption";
 
 type Script = dyn Fn(&RequestHead, usize) -> Option<ServiceFault> + Send + Sync;
@@ -135,6 +156,7 @@ pub(crate) struct FakeS3 {
     state: Arc<Mutex<FakeS3State>>,
     /// True if it ignores headers about encryption.
     ignores_encryption: bool,
+    knows_conditions: bool,
 }
 
 impl FakeS3 {
@@ -143,16 +165,24 @@ impl FakeS3 {
     pub(crate) fn start(
         script: impl Fn(&RequestHead, usize) -> Option<ServiceFault> + Send + Sync + 'static,
     ) -> Test<Self> {
-        Self::listen(false, script)
+        Self::listen(false, false, script)
+    }
+
+    /// Starts a service that knows conditional puts.
+    pub(crate) fn with_conditions(
+        script: impl Fn(&RequestHead, usize) -> Option<ServiceFault> + Send + Sync + 'static,
+    ) -> Test<Self> {
+        Self::listen(false, true, script)
     }
 
     /// Starts a service that ignores headers about encryption.
     pub(crate) fn without_encryption() -> Test<Self> {
-        Self::listen(true, |_, _| None)
+        Self::listen(true, false, |_, _| None)
     }
 
     fn listen(
         ignores_encryption: bool,
+        knows_conditions: bool,
         script: impl Fn(&RequestHead, usize) -> Option<ServiceFault> + Send + Sync + 'static,
     ) -> Test<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
@@ -160,6 +190,7 @@ impl FakeS3 {
             address: listener.local_addr()?,
             state: Arc::default(),
             ignores_encryption,
+            knows_conditions,
         };
         let (of_thread, script): (_, Arc<Script>) = (server.clone(), Arc::new(script));
         thread::spawn(move || {
@@ -308,8 +339,14 @@ impl FakeS3 {
         let mut headers = vec![("etag", &*tag)];
         let encryption = head.header(SSE).filter(|_| !self.ignores_encryption);
         headers.extend(encryption.map(|value| (SSE, value)));
+        let origin = head.header(ORIGIN).map(str::to_owned);
+        if self.knows_conditions && state.refuses(head) {
+            let body = "<Error><Code>PreconditionFailed</Code></Error>";
+            return response(412, &[], body);
+        }
         match head.kind() {
             RequestKind::Put => {
+                state.set_origin(&head.path, origin);
                 state.tags.insert(head.path.clone(), tag.clone());
                 state.objects.insert(head.path.clone(), body);
                 response(200, &headers, "")
@@ -319,7 +356,12 @@ impl FakeS3 {
                 let id = format!("upload-{}", state.next);
                 let path = head.path.clone();
                 let parts = BTreeMap::new();
-                state.uploads.insert(id.clone(), Upload { path, parts });
+                let upload = Upload {
+                    path,
+                    parts,
+                    origin,
+                };
+                state.uploads.insert(id.clone(), upload);
                 let body = format!(
                     "<InitiateMultipartUploadResult><UploadId>{id}</UploadId></InitiateMultipartUploadResult>"
                 );
@@ -345,6 +387,7 @@ impl FakeS3 {
                     .values()
                     .for_each(|part| md5.update(Md5::digest(part)));
                 let tag = format!("{}-{}", hex(&md5.finalize()), upload.parts.len());
+                state.set_origin(&upload.path, upload.origin);
                 let whole = upload.parts.into_values().flatten().collect();
                 state.tags.insert(upload.path.clone(), format!("\"{tag}\""));
                 state.objects.insert(upload.path, whole);
@@ -371,6 +414,16 @@ impl FakeS3 {
                 response(200, &[], &body)
             }
             RequestKind::List => response(200, &[], &state.page(head)),
+            RequestKind::Head => match state.tags.get(&head.path) {
+                Some(tag) => {
+                    let origin = state.origins.get(&head.path);
+                    let origin = origin.map(|origin| (ORIGIN, origin.as_str()));
+                    let headers = [("etag", tag.as_str())].into_iter().chain(origin);
+                    let headers: Vec<_> = headers.collect();
+                    response(200, &headers, "")
+                }
+                None => response(404, &[], ""),
+            },
         }
     }
 }

@@ -22,6 +22,7 @@ mod fake_cognito;
 mod fake_s3;
 mod faults;
 mod keys;
+mod origins;
 mod parts;
 mod refused;
 #[cfg(feature = "cognito")]

@@ -16,6 +16,7 @@ use super::digest::{Digests, is_md5, unquoted};
 use super::layout::{Layout, url_decoded};
 use super::renewal::Renewal;
 use super::response::error_of;
+use super::terms::PutTerms;
 use crate::error::s3::S3Error;
 use crate::{EntityTag, Error};
 
@@ -65,6 +66,7 @@ impl Api {
         name: String,
         body: Bytes,
         digests: &Digests,
+        terms: &PutTerms,
     ) -> Result<StoredResponse, Error> {
         self.renewal.renew().await?;
         let len = body.len() as u64;
@@ -75,6 +77,9 @@ impl Api {
             .bucket(&self.config.bucket)
             .key(name)
             .content_type(DICOM)
+            .set_metadata(terms.metadata())
+            .set_if_none_match(terms.if_none_match.clone())
+            .set_if_match(terms.if_match.clone())
             .set_server_side_encryption(encryption)
             .set_ssekms_key_id(key_id)
             .set_storage_class(storage_class(&self.config))

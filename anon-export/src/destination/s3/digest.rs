@@ -47,7 +47,7 @@ fn crc32c(bytes: &[u8]) -> u32 {
 }
 
 /// The digests of an object in parts.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct PartDigests {
     md5: Md5,
     checksums: Vec<u8>,

@@ -16,6 +16,11 @@
 //! * **No leftovers.** A multipart upload that fails is aborted. One that a killed process left is
 //!   aborted by the first put of the same patient in a later sink. So two programs must not export
 //!   the same patient to one bucket at the same time.
+//! * **Origins.** The origin of an object is in its metadata (`x-amz-meta-anon-origin`), which
+//!   `s3:GetObject` allows to read. Without that permission, the ETag decides.
+//! * **Nothing is replaced by mistake.** Puts are conditional: of an object that must be new, and of one
+//!   that replaces the object that was listed. A service that knows no conditions gets none; then an
+//!   object that appears during the put is replaced.
 //! * **Serialized keys.** Two puts of one key through one sink run one after the other.
 //! * **Bounded memory.** All puts together hold at most [`S3Config::with_memory_bytes`], or one
 //!   part of an object whose parts are longer.
@@ -62,6 +67,7 @@ mod renewal;
 mod response;
 mod secret;
 mod stall;
+mod terms;
 mod trust;
 mod uploads;
 
@@ -79,9 +85,11 @@ use self::key_locks::KeyLocks;
 use self::layout::Layout;
 use self::memory_budget::MemoryBudget;
 use self::renewal::Renewal;
+use self::terms::{ExistingObject, PutTerms};
 use crate::sink::copy_exact;
 use crate::{
-    Cancel, Capabilities, EntityTag, Error, KeyPart, ListedObject, ObjectKey, Put, Sink, Stored,
+    Cancel, Capabilities, EntityTag, Error, KeyPart, ListedObject, ObjectKey, Origin, Put,
+    PutOptions, Sink, Stored,
 };
 
 pub use self::config::{Addressing, ChecksumMode, Encryption, S3Config};
@@ -102,6 +110,8 @@ pub struct S3Sink {
     cleared: Mutex<HashSet<KeyPart>>,
     /// True once the service returned an ETag that is not an MD5 of the bytes.
     has_opaque_tags: AtomicBool,
+    /// True once the service refused a conditional put because it knows none.
+    is_unconditional: AtomicBool,
     key_locks: KeyLocks,
     threads: Threads,
 }
@@ -130,6 +140,7 @@ impl S3Sink {
             api: Arc::new(api),
             cleared: Mutex::default(),
             has_opaque_tags: AtomicBool::new(false),
+            is_unconditional: AtomicBool::new(false),
             key_locks: KeyLocks::default(),
             threads,
         })
@@ -174,6 +185,7 @@ impl S3Sink {
         key: &ObjectKey,
         len: u64,
         body: &mut dyn Read,
+        terms: &PutTerms,
     ) -> Result<StoredResponse, Error> {
         let mut reservation = self.budget.reserve(len);
         copy_exact(body, len, &mut |piece| {
@@ -182,9 +194,45 @@ impl S3Sink {
         })?;
         let bytes = reservation.into_bytes();
         let digests = Digests::of(&bytes, self.api.config.checksum);
+        self.put_under_terms(key, terms, &digests.e_tag(), |terms| {
+            let (api, name) = (Arc::clone(&self.api), self.api.layout.name(key));
+            let (bytes, digests) = (bytes.clone(), digests.clone());
+            async move { api.put(name, bytes, &digests, &terms).await }
+        })
+    }
+
+    /// Sends the request that makes an object visible: without its condition, if the service knows
+    /// none; over the object that is there, if that is the same one, which an earlier attempt may have
+    /// stored before its response was lost. `e_tag` is that of the bytes.
+    fn put_under_terms<R>(
+        &self,
+        key: &ObjectKey,
+        terms: &PutTerms,
+        e_tag: &str,
+        request: impl Fn(PutTerms) -> R,
+    ) -> Result<StoredResponse, Error>
+    where
+        R: Future<Output = Result<StoredResponse, Error>> + Send + 'static,
+    {
+        let send = |terms| self.threads.run(request(terms))?;
+        match send(terms.clone()) {
+            Err(Error::S3(S3Error::Unsupported { .. })) if terms.is_conditional() => {
+                let stored = send(terms.without_condition())?;
+                self.is_unconditional.store(true, Ordering::Relaxed);
+                Ok(stored)
+            }
+            Err(error @ Error::S3(S3Error::Occupied)) => {
+                let existing = self.existing(key)?.ok_or(error)?;
+                let terms = terms.over(&existing, e_tag).ok_or(S3Error::Occupied)?;
+                send(terms)
+            }
+            stored => stored,
+        }
+    }
+
+    fn existing(&self, key: &ObjectKey) -> Result<Option<ExistingObject>, Error> {
         let (api, name) = (Arc::clone(&self.api), self.api.layout.name(key));
-        let request = async move { api.put(name, bytes, &digests).await };
-        self.threads.run(request)?
+        self.threads.run(async move { api.existing(name).await })?
     }
 
     /// Aborts uploads that an earlier export left of this patient. Only the first put of a patient
@@ -254,22 +302,39 @@ impl Sink for S3Sink {
             .with_max_object_bytes(MAX_OBJECT_BYTES)
             .with_parallel(self.api.config.parallel)
             .without_comparing()
+            .with_origins()
     }
 
     fn put(&self, key: &ObjectKey, len: u64, body: &mut dyn Read) -> Result<Stored, Error> {
+        self.put_with(key, len, body, &PutOptions::default())
+    }
+
+    fn put_with(
+        &self,
+        key: &ObjectKey,
+        len: u64,
+        body: &mut dyn Read,
+        options: &PutOptions<'_>,
+    ) -> Result<Stored, Error> {
         Self::check_len(len)?;
         let _lock = self.key_locks.lock(key);
         self.clear(key.patient())?;
+        let is_conditional = !self.is_unconditional.load(Ordering::Relaxed);
+        let terms = PutTerms::new(options, is_conditional);
         let stored = if len > self.api.config.part_bytes {
-            multipart::put(self, key, len, body)?
+            multipart::put(self, key, len, body, terms)?
         } else {
-            self.put_whole(key, len, body)?
+            self.put_whole(key, len, body, &terms)?
         };
         if !stored.is_content_md5 {
             self.has_opaque_tags.store(true, Ordering::Relaxed);
         }
         tracing::trace!(%key, len, "put");
         Ok(Stored::new(Put::Created).with_tag(stored.tag))
+    }
+
+    fn origin_of(&self, key: &ObjectKey) -> Result<Option<Origin>, Error> {
+        Ok(self.existing(key)?.and_then(|existing| existing.origin))
     }
 
     fn list(

@@ -9,6 +9,7 @@ use super::api::StoredResponse;
 use super::client::PendingRequest;
 use super::digest::{Digests, PartDigests};
 use super::memory_budget::Reservation;
+use super::terms::PutTerms;
 use super::uploads::UploadedPart;
 use crate::sink::copy_exact;
 use crate::{Error, KeyPart, ObjectKey};
@@ -19,6 +20,7 @@ const MAX_IN_FLIGHT: usize = 4;
 /// A multipart upload. Dropping it without [`Upload::finish`] aborts it.
 struct Upload<'s> {
     sink: &'s S3Sink,
+    key: &'s ObjectKey,
     name: String,
     /// `None` until the first part is complete: a body that is too short costs no request.
     id: Option<String>,
@@ -29,6 +31,7 @@ struct Upload<'s> {
     uploaded: Vec<UploadedPart>,
     parts: PartDigests,
     number: i32,
+    terms: PutTerms,
 }
 
 pub(super) fn put(
@@ -36,10 +39,12 @@ pub(super) fn put(
     key: &ObjectKey,
     len: u64,
     body: &mut dyn Read,
+    terms: PutTerms,
 ) -> Result<StoredResponse, Error> {
     let part_bytes = sink.api.config.part_bytes_of(len);
     let mut upload = Upload {
         sink,
+        key,
         name: sink.api.layout.name(key),
         id: None,
         part_bytes: usize::try_from(part_bytes).unwrap_or(usize::MAX),
@@ -48,6 +53,7 @@ pub(super) fn put(
         uploaded: Vec::new(),
         parts: PartDigests::default(),
         number: 0,
+        terms,
     };
     copy_exact(body, len, &mut |piece| upload.write(piece))?;
     upload.finish()
@@ -108,7 +114,8 @@ impl Upload<'_> {
         }
         let (api, name) = (Arc::clone(&self.sink.api), self.name.clone());
         // Boxed: the future is large, and is called once for each object.
-        let create = async move { Box::pin(api.create(name)).await };
+        let terms = self.terms.clone();
+        let create = async move { Box::pin(api.create(name, &terms)).await };
         let id = self.sink.threads.run(create)??;
         self.id = Some(id.clone());
         Ok(id)
@@ -132,9 +139,14 @@ impl Upload<'_> {
         let id = self.id()?;
         let uploaded = std::mem::take(&mut self.uploaded);
         let parts = std::mem::take(&mut self.parts);
-        let (api, name) = (Arc::clone(&self.sink.api), self.name.clone());
-        let complete = async move { api.complete(name, id, uploaded, parts).await };
-        let stored = self.sink.threads.run(complete)??;
+        let (terms, e_tag) = (&self.terms, parts.e_tag());
+        let stored = self
+            .sink
+            .put_under_terms(self.key, terms, &e_tag, |terms| {
+                let (api, name, id) = (Arc::clone(&self.sink.api), self.name.clone(), id.clone());
+                let (uploaded, parts) = (uploaded.clone(), parts.clone());
+                async move { api.complete(name, id, uploaded, parts, &terms).await }
+            })?;
         self.id = None;
         Ok(stored)
     }

@@ -95,6 +95,7 @@ fn classify(code: &str, headers: &ResponseHeaders, action: &'static str) -> S3Er
         | "ServiceUnavailable" => S3Error::Throttled {
             retry_after: headers.retry_after,
         },
+        "PreconditionFailed" => S3Error::Occupied,
         "RequestTimeout" => S3Error::Stalled,
         "IncompleteBody" => S3Error::Broken,
         "NoSuchUpload" => S3Error::UploadGone,
@@ -106,8 +107,9 @@ fn classify(code: &str, headers: &ResponseHeaders, action: &'static str) -> S3Er
         "NotImplemented" | "InvalidDigest" => S3Error::Unsupported {
             code: service_code(),
         },
-        // `CompleteMultipartUpload` may return it with a success status.
-        "InternalError" => S3Error::Server {
+        // `CompleteMultipartUpload` may return the first with a success status. The second: a request of
+        // another program for the same name is in progress.
+        "InternalError" | "ConditionalRequestConflict" => S3Error::Server {
             status,
             code: service_code(),
         },
@@ -128,6 +130,7 @@ fn classify_status(code: &str, headers: &ResponseHeaders, action: &'static str) 
             region: headers.region.clone(),
         },
         403 => S3Error::Denied { action },
+        412 => S3Error::Occupied,
         429 | 503 => S3Error::Throttled {
             retry_after: headers.retry_after,
         },
@@ -269,6 +272,16 @@ mod tests {
             ("", 503, S3Error::Throttled { retry_after }),
             ("", 429, S3Error::Throttled { retry_after }),
             ("RequestTimeout", 400, S3Error::Stalled),
+            ("PreconditionFailed", 412, S3Error::Occupied),
+            ("", 412, S3Error::Occupied),
+            (
+                "ConditionalRequestConflict",
+                409,
+                S3Error::Server {
+                    status: 409,
+                    code: text("ConditionalRequestConflict"),
+                },
+            ),
             ("NoSuchUpload", 404, S3Error::UploadGone),
             (
                 "BadDigest",

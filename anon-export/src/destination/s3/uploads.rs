@@ -16,6 +16,7 @@ use super::api::{
 use super::client::{quiet, timeouts};
 use super::config::ChecksumMode;
 use super::digest::{Digests, PartDigests};
+use super::terms::PutTerms;
 use crate::Error;
 use crate::error::s3::S3Error;
 
@@ -24,7 +25,7 @@ use crate::error::s3::S3Error;
 const ATTEMPTS: u32 = 3;
 
 /// A part that was uploaded.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct UploadedPart {
     number: i32,
     e_tag: String,
@@ -33,7 +34,7 @@ pub(super) struct UploadedPart {
 
 impl Api {
     /// Starts a multipart upload and returns its id.
-    pub(super) async fn create(&self, name: String) -> Result<String, Error> {
+    pub(super) async fn create(&self, name: String, terms: &PutTerms) -> Result<String, Error> {
         self.renewal.renew().await?;
         let abort_name = name.clone();
         let (encryption, key_id) = encryption(&self.config.encryption);
@@ -48,6 +49,7 @@ impl Api {
                 .bucket(&self.config.bucket)
                 .key(name)
                 .content_type(DICOM)
+                .set_metadata(terms.metadata())
                 .set_server_side_encryption(encryption)
                 .set_ssekms_key_id(key_id)
                 .set_storage_class(storage_class(&self.config))
@@ -128,6 +130,7 @@ impl Api {
         id: String,
         mut uploaded: Vec<UploadedPart>,
         parts: PartDigests,
+        terms: &PutTerms,
     ) -> Result<StoredResponse, Error> {
         self.renewal.renew().await?;
         uploaded.sort_by_key(|part| part.number);
@@ -148,6 +151,8 @@ impl Api {
                 .bucket(&self.config.bucket)
                 .key(name)
                 .upload_id(id)
+                .set_if_none_match(terms.if_none_match.clone())
+                .set_if_match(terms.if_match.clone())
                 .multipart_upload(list)
                 .send(),
         )
