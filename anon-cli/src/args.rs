@@ -321,6 +321,9 @@ pub(crate) struct Export {
     /// Send also what the destination already has, for a destination that lost its data
     #[arg(long)]
     pub(crate) again: bool,
+    /// Overwrite objects at the destination that are of another original, or of an unknown one
+    #[arg(long)]
+    pub(crate) replace: bool,
     /// List what would be sent, and send nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -2,6 +2,7 @@
 
 mod counter;
 mod destination;
+mod origins;
 mod print;
 #[cfg(feature = "s3")]
 mod s3;
@@ -12,7 +13,7 @@ use std::time::Instant;
 
 use anon_export::{
     Cancel, DirectorySource, Error, Existing, ExportError, ExportMode, ExportOptions, ExportReport,
-    Exporter, Journal, KeyPart, Remedy, Selection, Sink,
+    Exporter, Journal, KeyPart, Origins, Overwrite, Remedy, Selection, Sink,
 };
 use anon_model::ProjectSettings;
 use anyhow::Context as _;
@@ -38,6 +39,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Export) -> anyhow::Result<ExitSt
     let project = Project::existing_for(context.project(), Purpose::Export)?;
     let settings = context.settings(&project)?;
     log::start_without_file(&context.global)?;
+    let origins = origins::open(&project, &settings)?;
     let cancel = Cancel::from(context.signals.cancel().shared());
     let destination = match Destination::open(context, &project, &settings, args, &cancel) {
         // A signal interrupted the password prompt or the login.
@@ -61,7 +63,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Export) -> anyhow::Result<ExitSt
         }
         Ok(destination) => destination,
     };
-    let exporter = exporter(&project, &settings, &destination, args)?;
+    let exporter = exporter(&project, &settings, &destination, origins, args)?;
     let source = source(&project, &settings);
     let printer = Printer::new(context.report, &cancel, args);
     let start = Instant::now();
@@ -128,6 +130,7 @@ fn exporter(
     project: &Project,
     settings: &ProjectSettings,
     destination: &Destination,
+    origins: Option<Arc<dyn Origins>>,
     args: &Export,
 ) -> anyhow::Result<Exporter> {
     let root = project.export_journal(settings.export.journal.as_deref());
@@ -155,14 +158,24 @@ fn exporter(
     } else {
         Existing::Skip
     };
+    let overwrite = if args.replace {
+        Overwrite::Any
+    } else {
+        Overwrite::SameOriginal
+    };
     let options = ExportOptions::default()
         .with_existing(existing)
+        .with_overwrite(overwrite)
         .with_patients(patients.unwrap_or(NonZeroUsize::MIN))
         .with_attempts(attempts.unwrap_or(NonZeroU32::MIN))
         .with_mode(mode);
-    Ok(Exporter::new(Arc::clone(&destination.sink))
+    let exporter = Exporter::new(Arc::clone(&destination.sink))
         .with_journal(Arc::new(journal))
-        .with_options(options))
+        .with_options(options);
+    Ok(match origins {
+        Some(origins) => exporter.with_origins(origins),
+        None => exporter,
+    })
 }
 
 /// Appends who, when and how many to the audit trail, if this account may. The journal has them anyway.

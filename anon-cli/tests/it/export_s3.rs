@@ -99,9 +99,10 @@ fn export_to_s3_sends_everything_once() -> Test {
     Ok(())
 }
 
-/// An object of the same length with a changed byte is detected.
+/// An object of the same length with a changed byte is detected. Another program put it: its original is
+/// not known.
 #[test]
-fn export_to_s3_replaces_an_object_that_was_changed() -> Test {
+fn export_to_s3_replaces_an_object_that_was_changed_only_if_asked() -> Test {
     let Some(server) = S3Server::rclone(ACCESS, SECRET)? else {
         return Ok(());
     };
@@ -113,8 +114,11 @@ fn export_to_s3_replaces_an_object_that_was_changed() -> Test {
     let last = bytes.last_mut().ok_or("a byte")?;
     *last ^= 1;
     std::io::Write::write_all(&mut fs::File::create(top.join(&first))?, &bytes)?;
-    let ran = export(&scene, &[], &AWS_KEYS)?.exits(0).summary()?;
-    assert_counts(&ran, [1, 39, 0]);
+    let refused = export(&scene, &[], &AWS_KEYS)?.exits(1).summary()?;
+    assert_counts(&refused, [0, 39, 1]);
+    assert!(fs::read(top.join(&first))? == bytes, "it stays");
+    let ran = export(&scene, &["--replace"], &AWS_KEYS)?;
+    assert_counts(&ran.exits(0).summary()?, [1, 39, 0]);
     assert_copy_of_public(&scene, &server, "site 4+%/TRIAL 7/")
 }
 

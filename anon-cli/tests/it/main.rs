@@ -25,6 +25,7 @@ mod export;
 #[cfg(feature = "cognito")]
 mod export_cognito;
 mod export_kill;
+mod export_origins;
 mod export_patients;
 #[cfg(feature = "s3")]
 mod export_s3;

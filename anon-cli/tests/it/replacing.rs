@@ -168,7 +168,7 @@ fn object_of_another_patient_replaces_nothing() -> Test {
     Ok(())
 }
 
-/// The journal knows the object by its length and time, a directory by its bytes.
+/// The journal knows the object by its version, whatever its length is.
 #[test]
 fn replaced_object_is_exported_again() -> Test {
     let (scene, id) = made()?;
