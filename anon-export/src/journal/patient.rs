@@ -198,13 +198,12 @@ impl PatientJournal {
     }
 
     fn append(&mut self, line: &[u8]) -> io::Result<()> {
-        let file = match &mut self.file {
-            Some(file) => file,
-            None => {
-                let name = self.patient.as_str();
-                self.file
-                    .insert(open_and_truncate(&self.directory, name, self.whole)?)
-            }
+        let file = if let Some(file) = &mut self.file {
+            file
+        } else {
+            let name = self.patient.as_str();
+            self.file
+                .insert(open_and_truncate(&self.directory, name, self.whole)?)
         };
         // One write, so that a killed process leaves at most one incomplete line.
         file.write_all(line)

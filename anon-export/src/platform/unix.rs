@@ -247,13 +247,13 @@ fn state(stat: &Stat) -> FileState {
 
 fn time(stat: &Stat) -> Option<SystemTime> {
     let seconds = signed(stat.st_mtime)?;
-    let whole = Duration::from_secs(seconds.unsigned_abs());
-    let start = if seconds < 0 {
-        UNIX_EPOCH.checked_sub(whole)
+    let since = Duration::from_secs(seconds.unsigned_abs());
+    let whole_seconds = if seconds < 0 {
+        UNIX_EPOCH.checked_sub(since)
     } else {
-        UNIX_EPOCH.checked_add(whole)
+        UNIX_EPOCH.checked_add(since)
     };
-    start?.checked_add(Duration::from_nanos(unsigned(stat.st_mtime_nsec)))
+    whole_seconds?.checked_add(Duration::from_nanos(unsigned(stat.st_mtime_nsec)))
 }
 
 // The fields of `Stat` differ in width and sign between systems.
