@@ -126,7 +126,7 @@ tests!(unix);
 #[test]
 fn only_some_systems_number_files() {
     let metadata = tempfile::tempfile().unwrap().metadata().unwrap();
-    assert_eq!(portable::file_number(&metadata), None);
+    assert_eq!(super::portable::file_number(&metadata), None);
     assert_eq!(system::file_number(&metadata).is_some(), cfg!(unix));
 }
 
