@@ -85,6 +85,8 @@ pub struct Refusal {
     pub archive: bool,
     /// The SOP class, for [`Category::InvalidStorageClass`], if it is one of PS3.6.
     pub sop_class: Option<String>,
+    /// True if the object may be planned with a higher limit of memory.
+    pub(crate) needs_memory: bool,
 }
 
 impl Refusal {
@@ -98,6 +100,7 @@ impl Refusal {
             foreign: false,
             archive: false,
             sop_class: None,
+            needs_memory: false,
         }
     }
 }

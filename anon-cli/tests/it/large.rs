@@ -61,7 +61,7 @@ fn sparse_value(file: &mut File, length: u32) -> Test {
 }
 
 /// Runs a command with little output. Returns its peak memory, too, in bytes.
-fn run_measuring_memory(command: &mut Command) -> Test<(Run, u64)> {
+pub(crate) fn run_measuring_memory(command: &mut Command) -> Test<(Run, u64)> {
     let mut child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -47,6 +47,8 @@ mod last_find;
 mod list;
 mod look;
 #[cfg(target_os = "linux")]
+mod many_uids;
+#[cfg(target_os = "linux")]
 mod narrow;
 mod newcomer;
 mod quarantine;

@@ -31,6 +31,8 @@ pub struct Source<'a> {
     pub(crate) data: SourceBytes<'a>,
     pub(crate) format: SourceFormat<'a>,
     pub(crate) scratch: Option<&'a Path>,
+    /// The most memory for the plan, if the policy allows more.
+    pub(crate) max_plan_bytes: u64,
 }
 
 impl<'a> Source<'a> {
@@ -40,6 +42,7 @@ impl<'a> Source<'a> {
             data: SourceBytes::Memory(bytes),
             format: SourceFormat::Part10,
             scratch: None,
+            max_plan_bytes: u64::MAX,
         }
     }
 
@@ -57,6 +60,7 @@ impl<'a> Source<'a> {
             data: SourceBytes::File { file, len },
             format: SourceFormat::Part10,
             scratch: None,
+            max_plan_bytes: u64::MAX,
         }
     }
 
@@ -64,6 +68,13 @@ impl<'a> Source<'a> {
     #[must_use]
     pub fn as_data_set(mut self, transfer_syntax: &'a str) -> Self {
         self.format = SourceFormat::DataSet { transfer_syntax };
+        self
+    }
+
+    /// Lowers the limit of memory for the plan.
+    #[must_use]
+    pub(crate) fn with_max_plan_bytes(mut self, bytes: u64) -> Self {
+        self.max_plan_bytes = bytes;
         self
     }
 

@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anon_model::{NewInstance, Wanted};
+use anon_model::NewInstance;
 
 use crate::keep::store::Staged;
 use crate::refusal::EntryId;
 use crate::run::claim::Claim;
+use crate::run::plan_memory::ReservedMemory;
 use crate::run::receipt::Receipt;
 use crate::run::reply::Reply;
 use crate::run::schedule::{InFlight, Schedule};
@@ -19,14 +20,13 @@ pub(crate) struct QueuedCommit {
     pub(crate) pending: PendingReceipt,
 }
 
-/// What the committer needs of an object to send its receipt, or to give up its pseudonyms.
+/// What the committer needs of an object to send its receipt.
 pub(crate) struct PendingReceipt {
-    /// What it wanted from the lookup store, without the UIDs that moved to its [`NewInstance`].
-    pub(crate) wanted: Wanted,
     pub(crate) receipt: Receipt,
     /// Quarantine entries for the same bytes. They are removed when the object is stored.
     pub(crate) entries: Vec<EntryId>,
     pub(crate) claim: Claim,
+    pub(crate) memory: ReservedMemory,
     pub(crate) reply: Reply,
 }
 
@@ -48,7 +48,9 @@ impl CommitQueue {
     /// Queues a staged object. Waits while too many are queued. A caller that `leads` commits the
     /// group itself.
     pub(crate) fn push(&self, ready: QueuedCommit, in_flight: Option<InFlight>, leads: bool) {
-        self.schedule.add(leads, || self.ready().push_back(ready));
+        let bytes = ready.pending.memory.bytes();
+        self.schedule
+            .add(bytes, leads, || self.ready().push_back(ready));
         drop(in_flight);
     }
 

@@ -122,7 +122,7 @@ fn give_up(
             study: instance.study_uid,
             series: instance.series_uid,
             instance: instance.instance_uid,
-            ..pending.wanted
+            ..Wanted::default()
         });
         drop(pending.claim);
         pending.reply.send(Err(Error::Commit(Arc::clone(error))));

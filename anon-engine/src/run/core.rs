@@ -13,6 +13,7 @@ use crate::run::commit_queue::CommitQueue;
 use crate::run::event::{Event, Observer, notify};
 use crate::run::filing_queue::FilingQueue;
 use crate::run::intake::Intake;
+use crate::run::plan_memory::PlanMemory;
 
 pub(crate) struct Core {
     pub(crate) policy: Policy,
@@ -25,6 +26,7 @@ pub(crate) struct Core {
     pub(crate) claims: Arc<Claims>,
     pub(crate) commit_queue: CommitQueue,
     pub(crate) filing: FilingQueue,
+    pub(crate) plan_memory: Arc<PlanMemory>,
     pub(crate) poison: OnceLock<Arc<BackendError>>,
 }
 

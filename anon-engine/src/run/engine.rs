@@ -143,6 +143,7 @@ impl EngineBuilder {
             intake,
             commit_queue: CommitQueue::new(schedule),
             filing: FilingQueue::default(),
+            plan_memory: Arc::default(),
             poison: OnceLock::new(),
         });
         let engine = Engine {

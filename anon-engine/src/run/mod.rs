@@ -13,6 +13,7 @@ pub(crate) mod filing_queue;
 pub mod import;
 pub(crate) mod intake;
 pub(crate) mod open_source;
+pub(crate) mod plan_memory;
 pub mod receipt;
 pub(crate) mod repeat;
 pub(crate) mod reply;

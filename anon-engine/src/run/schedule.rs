@@ -2,7 +2,8 @@
 //!
 //! Without an import, a group is committed as soon as the one before it is done: a sender without
 //! pipelining waits for every C-STORE response (PS3.7 section 9.1.1). During an import, a group waits
-//! until it is full, or nothing else is in flight, or its oldest object has waited long enough.
+//! until it is full in number or memory, or nothing else is in flight, or its oldest object has waited
+//! long enough.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -10,6 +11,9 @@ use std::time::{Duration, Instant};
 
 /// Number of objects in a full group.
 pub(crate) const GROUP: usize = 256;
+
+/// Memory of the objects of a full group, in bytes. A group with more is one object.
+const GROUP_BYTES: u64 = 16 << 20;
 
 /// How long the first object of a group waits for others during an import.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -30,8 +34,10 @@ pub(crate) struct Schedule {
 
 #[derive(Default)]
 struct ScheduleState {
-    /// When each staged object arrived, oldest first.
-    ready: VecDeque<Instant>,
+    /// When each staged object arrived, and the bytes of memory it takes; oldest first.
+    ready: VecDeque<(Instant, u64)>,
+    /// The sum of their bytes.
+    bytes: u64,
     in_flight: usize,
     committing: bool,
     /// Imports that have more objects to come.
@@ -39,6 +45,24 @@ struct ScheduleState {
     /// Threads that wait for `done`. If there are none, the system call that wakes them is skipped.
     waiting: usize,
     end: bool,
+}
+
+impl ScheduleState {
+    /// Returns true if the staged objects fill a group.
+    fn is_full(&self) -> bool {
+        self.ready.len() >= GROUP || self.bytes >= GROUP_BYTES
+    }
+
+    /// Returns how many of the staged objects make a group.
+    fn group_size(&self) -> usize {
+        let mut left = GROUP_BYTES;
+        let fitting = self.ready.iter().take(GROUP).take_while(|(_, bytes)| {
+            let fits = *bytes <= left;
+            left = left.saturating_sub(*bytes);
+            fits
+        });
+        fitting.count().max(1).min(self.ready.len())
+    }
 }
 
 /// An object that has been admitted, and is neither staged nor refused yet.
@@ -60,9 +84,9 @@ impl Schedule {
         BulkGuard(Arc::clone(self))
     }
 
-    /// Counts a staged object, which `push` queues. Waits while too many are queued. A caller that
-    /// `leads` commits the group itself, so the committer is not woken.
-    pub(crate) fn add(&self, leads: bool, push: impl FnOnce()) {
+    /// Counts a staged object with so many bytes of memory, which `push` queues. Waits while too many
+    /// are queued. A caller that `leads` commits the group itself, so the committer is not woken.
+    pub(crate) fn add(&self, bytes: u64, leads: bool, push: impl FnOnce()) {
         let mut state = self.state();
         while state.ready.len() >= MAX_READY {
             state.waiting += 1;
@@ -71,10 +95,12 @@ impl Schedule {
             state.waiting -= 1;
         }
         push();
-        state.ready.push_back(Instant::now());
+        let was_full = state.is_full();
+        state.ready.push_back((Instant::now(), bytes));
+        state.bytes += bytes;
         // Wakes the committer when a group begins, to start its clock, and when it is full. After a
         // commit, the committer finds the objects that were staged meanwhile.
-        let begins = matches!(state.ready.len(), 1 | GROUP);
+        let begins = state.ready.len() == 1 || (state.is_full() && !was_full);
         let wake = begins && !state.committing && (!leads || state.bulk > 0);
         drop(state);
         if wake {
@@ -111,7 +137,7 @@ impl Schedule {
         let mut state = self.state();
         loop {
             let all = state.end && state.in_flight == 0;
-            let Some(oldest) = state.ready.front().filter(|_| !state.committing) else {
+            let Some((oldest, _)) = state.ready.front().filter(|_| !state.committing) else {
                 if all && !state.committing && state.ready.is_empty() {
                     return None;
                 }
@@ -120,7 +146,7 @@ impl Schedule {
                 continue;
             };
             let left = PATIENCE.saturating_sub(oldest.elapsed());
-            if state.ready.len() >= GROUP || state.bulk == 0 || all || left.is_zero() {
+            if state.is_full() || state.bulk == 0 || all || left.is_zero() {
                 return Some(self.take(state));
             }
             let woken = self.wake.wait_timeout(state, left);
@@ -144,8 +170,9 @@ impl Schedule {
     }
 
     fn take(&self, mut state: MutexGuard<'_, ScheduleState>) -> usize {
-        let size = state.ready.len().min(GROUP);
-        state.ready.drain(..size);
+        let size = state.group_size();
+        let taken: u64 = state.ready.drain(..size).map(|(_, bytes)| bytes).sum();
+        state.bytes -= taken;
         state.committing = true;
         self.notify_done(state);
         size
@@ -197,5 +224,26 @@ impl Drop for BulkGuard {
     fn drop(&mut self) {
         self.0.state().bulk -= 1;
         self.0.wake.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HALF: u64 = GROUP_BYTES / 2;
+
+    #[test]
+    fn a_group_ends_before_its_objects_take_too_much_memory() {
+        let schedule = Arc::new(Schedule::default());
+        let _more_to_come = schedule.bulk();
+        for bytes in [1, HALF, HALF, HALF, 3 * GROUP_BYTES, 1] {
+            schedule.add(bytes, false, || {});
+        }
+        for expect in [2, 2, 1, 1] {
+            assert_eq!(schedule.next_group(), Some(expect));
+            schedule.group_done();
+        }
+        assert_eq!(schedule.state().bytes, 0);
     }
 }

@@ -8,7 +8,6 @@
 //! A panic between open and stage is caught: the object goes to quarantine, the worker continues.
 
 use std::io;
-use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -18,7 +17,7 @@ use anon_model::{
 
 use crate::deid::deidentified::Deidentified;
 use crate::deid::output_path::OutputPath;
-use crate::deid::plan::{Plan, Warnings, plan};
+use crate::deid::plan::{Plan, Warnings};
 use crate::error::Error;
 use crate::keep::output_digest;
 use crate::keep::quarantine::{EntryId, QuarantineError, RefusedObject};
@@ -34,6 +33,7 @@ use crate::run::core::Core;
 use crate::run::filing_queue::RefusedJob;
 use crate::run::intake::{IfBusy, Job};
 use crate::run::open_source::OpenSource;
+use crate::run::plan_memory::ReservedMemory;
 use crate::run::receipt::{Outcome, Receipt};
 use crate::run::repeat;
 use crate::run::reply::Reply;
@@ -167,10 +167,10 @@ fn queue_commit(core: &Core, job: Job, object: StagedObject) {
     drop((received, reservation));
     object.claim.staged();
     let pending = PendingReceipt {
-        wanted: object.wanted,
         receipt: object.receipt,
         entries: object.entries,
         claim: object.claim,
+        memory: object.memory,
         reply,
     };
     core.commit_queue.push(
@@ -294,11 +294,14 @@ enum Place {
 struct StagedObject {
     staged: Staged,
     instance: NewInstance,
-    wanted: Wanted,
     receipt: Receipt,
     entries: Vec<EntryId>,
     claim: Claim,
+    memory: ReservedMemory,
 }
+
+/// What an object holds from its assignment to its commit.
+type Held = (Claim, ReservedMemory);
 
 /// An attempt to process an object.
 struct Attempt<'a> {
@@ -323,10 +326,13 @@ impl Attempt<'_> {
     /// Processes the object until it is staged.
     fn stage(&self, ticket: &mut Option<AssignmentTicket>) -> AttemptResult {
         let core = self.core;
-        let source = self.source();
         let waived = self.received.waived.map(|why| core.policy.waiving(why));
-        let mut plan = match plan(waived.as_ref().unwrap_or(&core.policy), source) {
-            Ok(plan) => plan,
+        let policy = waived.as_ref().unwrap_or(&core.policy);
+        let planned = core
+            .plan_memory
+            .plan(policy, self.source(), ticket.as_ref());
+        let (mut plan, reserved) = match planned {
+            Ok(planned) => planned,
             Err(refusal) => return self.refused(refusal),
         };
         if let Some(reason) = self.received.remark
@@ -343,6 +349,7 @@ impl Attempt<'_> {
         if let Some(error) = core.poison() {
             return AttemptResult::Failed(Error::Poisoned(error));
         }
+        let memory = core.plan_memory.reserve_for(&plan, reserved);
         let wanted = plan.wanted();
         let Some(claim) = core.claims.claim(wanted.instance.expose(), self.if_busy) else {
             return AttemptResult::Busy(wanted.instance.expose().clone());
@@ -351,12 +358,14 @@ impl Attempt<'_> {
         // The next object may assign its pseudonyms.
         *ticket = None;
         match assigned {
-            Ok(Assigned::New(names)) => self.apply_and_stage(&plan, names, claim, Place::Free),
+            Ok(Assigned::New(names)) => {
+                self.apply_and_stage(&plan, names, (claim, memory), Place::Free)
+            }
             Ok(Assigned::Duplicate(_))
             | Err(AssignError::Conflict(Conflict::InstanceDiffers { .. })) => {
                 match self.judge_repeat(&plan) {
                     AttemptResult::Refused(refusal) if self.may_replace(&refusal) => {
-                        self.replace(&plan, refusal, claim)
+                        self.replace(&plan, refusal, (claim, memory))
                     }
                     judged => judged,
                 }
@@ -373,7 +382,7 @@ impl Attempt<'_> {
     }
 
     /// Stages the object at the path of the stored instance.
-    fn replace(&self, plan: &Plan<'_>, refusal: Refusal, claim: Claim) -> AttemptResult {
+    fn replace(&self, plan: &Plan<'_>, refusal: Refusal, held: Held) -> AttemptResult {
         let wanted = Wanted {
             instance_conflict: InstanceConflict::Replace,
             // One reason is waived, not two.
@@ -381,7 +390,7 @@ impl Attempt<'_> {
             ..plan.wanted().clone()
         };
         match self.core.lookups.assign(&wanted) {
-            Ok(Assigned::New(names)) => self.apply_and_stage(plan, names, claim, Place::Taken),
+            Ok(Assigned::New(names)) => self.apply_and_stage(plan, names, held, Place::Taken),
             Ok(Assigned::Duplicate(_)) => AttemptResult::Refused(refusal),
             Err(error) => not_assigned(error),
         }
@@ -455,7 +464,7 @@ impl Attempt<'_> {
         &self,
         plan: &Plan<'_>,
         names: Names,
-        claim: Claim,
+        (claim, mut memory): Held,
         place: Place,
     ) -> AttemptResult {
         let assigned = Assignment::new(&*self.core.lookups, plan.wanted());
@@ -486,8 +495,8 @@ impl Attempt<'_> {
             }
             return AttemptResult::Failed(error);
         }
-        let mut wanted = plan.wanted().clone();
-        let mut instance = self.new_instance(plan, &mut wanted, names);
+        memory.resize(plan.memory().staged);
+        let mut instance = self.new_instance(plan, names);
         instance.study.date_offset = clean.date_offset();
         instance.output_bytes = staged.bytes();
         instance.replaces = replaces;
@@ -499,10 +508,10 @@ impl Attempt<'_> {
         let object = StagedObject {
             staged,
             instance,
-            wanted,
             receipt,
             entries: self.entries(),
             claim,
+            memory,
         };
         assigned.keep();
         AttemptResult::Staged(object)
@@ -523,10 +532,12 @@ impl Attempt<'_> {
         }
     }
 
-    /// Returns the index record of the object, without what only the output shows. Moves its UIDs out
-    /// of `wanted`.
-    fn new_instance(&self, plan: &Plan<'_>, wanted: &mut Wanted, names: Names) -> NewInstance {
-        let captured = plan.captured().clone();
+    /// Returns the index record of the object, without what only the output shows.
+    fn new_instance(&self, plan: &Plan<'_>, mut names: Names) -> NewInstance {
+        let (captured, wanted) = (plan.captured().clone(), plan.wanted());
+        // The output has them. Thousands may wait for a commit.
+        names.uids = Vec::new();
+        names.accessions = Vec::new();
         let mut study = captured.study;
         study.source = self.received.origin.clone().unwrap_or_default();
         NewInstance {
@@ -534,9 +545,9 @@ impl Attempt<'_> {
                 .filed_under
                 .clone()
                 .unwrap_or_else(|| wanted.patient.clone()),
-            study_uid: mem::take(&mut wanted.study),
-            series_uid: mem::take(&mut wanted.series),
-            instance_uid: mem::take(&mut wanted.instance),
+            study_uid: wanted.study.clone(),
+            series_uid: wanted.series.clone(),
+            instance_uid: wanted.instance.clone(),
             fingerprint: wanted.fingerprint,
             patient: captured.patient,
             study,

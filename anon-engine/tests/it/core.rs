@@ -13,6 +13,7 @@ mod encodings;
 mod hostile;
 mod identity;
 mod kept;
+mod many_values;
 mod outputs;
 mod pixel_data;
 mod properties;

@@ -269,7 +269,7 @@ pub trait Pseudonyms: Send + Sync + fmt::Debug {
 
     /// Gives up an instance with [`Assigned::New`] that will not be committed. Its pseudonyms stay
     /// assigned. Its relations no longer bind other instances, unless another instance has them
-    /// too.
+    /// too. Of `wanted`, only the UIDs of study, series and instance count.
     fn abandon(&self, wanted: &Wanted);
 
     /// Adopts a pair of another program. It is durable on return. Adopting it again changes

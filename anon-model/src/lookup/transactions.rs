@@ -22,7 +22,7 @@ pub struct NewInstance {
     pub series_uid: Phi<String>,
     /// Original SOP Instance UID.
     pub instance_uid: Phi<String>,
-    /// Its pseudonyms.
+    /// Its pseudonyms. [`Names::uids`] and [`Names::accessions`] may be empty: the output has them.
     pub names: Names,
     /// Distinguishes a later copy from a conflict.
     pub fingerprint: Fingerprint,

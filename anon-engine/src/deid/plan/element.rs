@@ -24,9 +24,11 @@ use crate::read::uid;
 
 pub(super) use self::fragments::Fragments;
 
+mod bounds;
 mod checked;
 mod fragments;
 mod pixels;
+mod simple;
 #[cfg(test)]
 mod tests;
 
@@ -93,6 +95,8 @@ pub(super) struct Planner<'p, I> {
     pub(super) pixel_data: PixelData,
     levels: Vec<Level>,
     depth: u16,
+    /// The most memory for the template, in bytes.
+    pub(super) max_bytes: u64,
     /// True if the walk would have to sort the elements.
     pub(super) needs_order: bool,
     inserted: std::slice::Iter<'static, Tag>,
@@ -124,6 +128,7 @@ impl<'p, I: Input> Planner<'p, I> {
             pixel_data: PixelData::Absent,
             levels: vec![root],
             depth: 0,
+            max_bytes: policy.limits.max_plan_bytes,
             needs_order: false,
             inserted: method::INSERTED.iter(),
             next_inserted: method::INSERTED
@@ -299,11 +304,11 @@ impl<'p, I: Input> Planner<'p, I> {
     /// Asked before anything of an element is taken up: what is removed costs nothing.
     #[inline]
     fn in_budget(&self, header: &Header) -> Result<(), ScanError> {
-        if self.template.cost() <= self.policy.limits.max_plan_bytes {
+        if self.template.cost() <= self.max_bytes {
             return Ok(());
         }
         let problem = "the object needs more changes than fit in memory";
-        Err(ScanError::rule(problem, header.tag(), header.at))
+        Err(ScanError::memory(problem, header.tag(), header.at))
     }
 
     fn note(&mut self, header: &Header, note: RootValue) -> Result<(), ScanError> {
@@ -312,6 +317,7 @@ impl<'p, I: Input> Planner<'p, I> {
             let problem = "an element that must have a value has an undefined length";
             return Err(ScanError::new(problem, Some(header.tag()), header.at));
         }
+        self.check_values(header)?;
         let range = self.template.remember(self.walk.value(header)?);
         if self.root_values.record(note, &range) {
             return Ok(());
@@ -342,14 +348,17 @@ impl<'p, I: Input> Planner<'p, I> {
             let problem = "the rule is for a value, and this is a sequence";
             return Err(ScanError::rule(problem, header.tag(), header.at));
         }
+        self.check_values(header)?;
         let vr = value_vr(header);
         match action {
             Action::Uid => {
                 let references = self.uids(header)?;
+                self.check_originals(header)?;
                 self.edit(header, Vr::UI, EditValue::Uids(references))?;
             }
             Action::Accession => {
                 let references = self.accessions(header)?;
+                self.check_originals(header)?;
                 let vr = if vr.is_text() { vr } else { Vr::SH };
                 self.edit(header, vr, EditValue::Accessions(references))?;
             }
@@ -443,45 +452,6 @@ impl<'p, I: Input> Planner<'p, I> {
             template.references.push(reference);
         }
         Ok(begin..index(template.references.len()))
-    }
-
-    /// Keeps an element that needs no second look, in few steps: a short value of even length whose
-    /// VR is that of the dictionary, written back as it stands. Nearly all that is kept is of that
-    /// kind. If it returns false, nothing has changed, and [`keep`](Self::keep) decides. It never
-    /// allocates, so it skips the check of the memory budget.
-    #[inline]
-    fn keep_simple(&mut self, header: &Header) -> bool {
-        #[cfg(test)]
-        if self.thorough {
-            return false;
-        }
-        let len = header.len;
-        let Some(level) = self.levels.last_mut() else {
-            return false;
-        };
-        let number = header.number;
-        let is_simple = len <= value_check::SHORT_BYTES
-            && len.is_multiple_of(2)
-            && !header.corrected
-            && level.target == Some(header.encoding)
-            && level.least <= u64::from(number)
-            && header.vr != Vr::SQ
-            && dictionary::is_known(number, header.vr);
-        if !is_simple || (self.depth == 0 && self.next_inserted <= number) {
-            return false;
-        }
-        let len = len as usize;
-        let Ok(window) = self.walk.window(header.value, len.max(8)) else {
-            return false;
-        };
-        if !value_check::passes_short(header.vr, window, len)
-            || !self.template.source_in_place(header.at, header.end())
-        {
-            return false;
-        }
-        level.least = u64::from(number) + 1;
-        self.walk.skip_value(header);
-        true
     }
 
     fn keep(&mut self, header: &Header) -> Result<(), ScanError> {

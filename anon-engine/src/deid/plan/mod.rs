@@ -25,6 +25,7 @@ use crate::deid::body::Body;
 use crate::deid::method;
 use crate::deid::policy::{Policy, Strictness};
 use crate::deid::template::Template;
+use crate::limits::Limits;
 use crate::read::file_meta::{self, DataSetStart, TransferSyntax};
 use crate::read::inflate;
 use crate::read::input::{BytesInput, FileInput, Input};
@@ -93,6 +94,24 @@ pub struct Plan<'a> {
     sop_class: String,
     warnings: Warnings,
     remarks: Remarks,
+}
+
+/// Memory for each original of a plan: its text, and its pseudonym.
+const PLANNED_ORIGINAL: u64 = 256;
+
+/// Memory of the lookup store for each original of an object that is not committed.
+const STAGED_ORIGINAL: u64 = 320;
+
+/// Memory of an object that is not committed, without its originals.
+const STAGED_OBJECT: u64 = 4 << 10;
+
+/// How much memory an object takes until it is stored, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MemoryNeed {
+    /// The plan, until the object is staged.
+    pub(crate) planned: u64,
+    /// What waits for the commit.
+    pub(crate) staged: u64,
 }
 
 /// Reads an object's headers and decides what each element becomes.
@@ -184,7 +203,11 @@ fn plan_data_set<'a, I: Input>(
     body: Body<'a>,
 ) -> Result<Plan<'a>, Refusal> {
     let (begin, declared) = (start.begin, start.syntax.encoding);
-    let mut walk = Walk::new(input, begin, declared, &policy.limits);
+    let limits = Limits {
+        max_plan_bytes: policy.limits.max_plan_bytes.min(source.max_plan_bytes),
+        ..policy.limits
+    };
+    let mut walk = Walk::new(input, begin, declared, &limits);
     let found = walk.detect_encoding()?;
     let (odd_vr, names_two) = (start.odd_vr, start.names_two);
     let syntax = start.syntax.with_encoding(found).ok_or_else(|| {
@@ -194,11 +217,12 @@ fn plan_data_set<'a, I: Input>(
     check_syntax(policy, &syntax)?;
     let mut planner = Planner::new(policy, walk, found);
     planner.is_native = syntax.is_native();
+    planner.max_bytes = limits.max_plan_bytes;
     if let Err(error) = planner.run() {
         if !planner.needs_order {
             return Err(error.into());
         }
-        planner = planned_in_order(policy, planner, begin, declared)?;
+        planner = planned_in_order(policy, planner, (begin, declared), &limits)?;
     }
     let mended = planner.mended();
     if found != declared {
@@ -277,15 +301,16 @@ fn checked<I: Input>(
 fn planned_in_order<'p, I: Input>(
     policy: &'p Policy,
     first: Planner<'p, I>,
-    begin: u64,
-    declared: Encoding,
+    (begin, declared): (u64, Encoding),
+    limits: &Limits,
 ) -> Result<Planner<'p, I>, ScanError> {
     let is_native = first.is_native;
-    let mut walk = Walk::new(first.into_input(), begin, declared, &policy.limits);
+    let mut walk = Walk::new(first.into_input(), begin, declared, limits);
     let found = walk.detect_encoding()?;
     walk.sort()?;
     let mut planner = Planner::new(policy, walk, found);
     planner.is_native = is_native;
+    planner.max_bytes = limits.max_plan_bytes;
     planner.run()?;
     Ok(planner)
 }
@@ -370,6 +395,18 @@ impl Plan<'_> {
     /// Returns why a person should check the object.
     pub fn warnings(&self) -> Warnings {
         self.warnings
+    }
+
+    /// Returns an upper estimate of the memory that the object takes until it is stored, in bytes.
+    pub(crate) fn memory(&self) -> MemoryNeed {
+        let texts = self.wanted.uids.iter().chain(&self.wanted.accessions);
+        let (count, bytes) = texts.fold((0, 0), |(count, bytes), text| {
+            (count + 1, bytes + text.expose().len() as u64)
+        });
+        MemoryNeed {
+            planned: self.template.cost() + count * PLANNED_ORIGINAL + bytes,
+            staged: STAGED_OBJECT + count * STAGED_ORIGINAL + bytes,
+        }
     }
 
     /// Adds a remark on where the object was found. A strict policy refuses it.

@@ -14,6 +14,8 @@ pub(crate) struct ScanError {
     pub(crate) problem: &'static str,
     pub(crate) tag: Option<Tag>,
     pub(crate) at: u64,
+    /// True if a higher limit of memory could help.
+    pub(crate) needs_memory: bool,
 }
 
 impl ScanError {
@@ -23,6 +25,7 @@ impl ScanError {
             problem,
             tag,
             at,
+            needs_memory: false,
         }
     }
 
@@ -33,6 +36,15 @@ impl ScanError {
             problem,
             tag: Some(tag),
             at,
+            needs_memory: false,
+        }
+    }
+
+    /// Returns the error for an object whose plan reaches its limit of memory.
+    pub(crate) fn memory(problem: &'static str, tag: Tag, at: u64) -> Self {
+        Self {
+            needs_memory: true,
+            ..Self::rule(problem, tag, at)
         }
     }
 
@@ -56,6 +68,7 @@ impl From<ScanError> for Refusal {
         let mut refusal = Self::new(error.category, format!("{} ({place})", error.problem));
         refusal.tag = tag;
         refusal.offset = Some(error.at);
+        refusal.needs_memory = error.needs_memory;
         refusal
     }
 }

@@ -153,6 +153,11 @@ impl<I: Input> Walk<I> {
             .map_or(Encoding::ExplicitLe, |frame| frame.encoding))
     }
 
+    /// Returns the length of the input.
+    pub(crate) fn len(&self) -> u64 {
+        self.input.len()
+    }
+
     /// Returns the input.
     pub(crate) fn into_input(self) -> I {
         self.input

@@ -85,7 +85,7 @@ impl<I: Input> Walk<I> {
             let listed = elements.len() + self.orders.iter().map(|it| it.left.len()).sum::<usize>();
             if (listed * size_of::<Position>()) as u64 > self.max_order_bytes {
                 let problem = "an object with elements out of order has too many to be sorted";
-                return Err(ScanError::rule(problem, header.tag(), header.at));
+                return Err(ScanError::memory(problem, header.tag(), header.at));
             }
             self.skip(&header)?;
             elements.push(Position {
