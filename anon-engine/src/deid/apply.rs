@@ -356,9 +356,8 @@ impl<'e, 'a> Emitter<'e, 'a> {
             if n > 0 {
                 self.value.push(b'\\');
             }
-            match moved(self.shift, original, edit.vr) {
-                Some(moved) => self.value.extend_from_slice(moved.as_bytes()),
-                None => self.remark_on_date(original, edit),
+            if put_moved(&mut self.value, self.shift, original, edit.vr).is_none() {
+                self.remark_on_date(original, edit);
             }
         }
     }
@@ -368,7 +367,8 @@ impl<'e, 'a> Emitter<'e, 'a> {
         if uid::trim(original).is_empty() {
             return;
         }
-        let is_date = moved(self.shift.unmoved(), original, edit.vr).is_some();
+        let unmoved = self.shift.unmoved();
+        let is_date = put_moved(&mut Vec::new(), unmoved, original, edit.vr).is_some();
         let reason = if is_date {
             RemarkReason::DateOutOfRange
         } else {
@@ -379,12 +379,14 @@ impl<'e, 'a> Emitter<'e, 'a> {
     }
 }
 
-fn moved(shift: Shift, original: &[u8], vr: Vr) -> Option<String> {
+/// Appends a moved date. Appends nothing if the value is not a date or would move too far.
+fn put_moved(out: &mut Vec<u8>, shift: Shift, original: &[u8], vr: Vr) -> Option<()> {
     if vr == Vr::DT {
-        shift.date_time(original)
+        out.extend_from_slice(shift.date_time(original)?.as_bytes());
     } else {
-        shift.date(original)
+        out.extend_from_slice(&shift.digits(original)?);
     }
+    Some(())
 }
 
 fn range(bytes: &[u8], begin: u32, end: u32) -> Result<&[u8], Refusal> {

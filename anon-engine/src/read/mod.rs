@@ -13,3 +13,4 @@ pub(crate) mod sop_instance;
 pub(crate) mod source;
 pub(crate) mod text;
 pub mod uid;
+pub(crate) mod words;

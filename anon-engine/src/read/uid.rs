@@ -45,11 +45,7 @@ pub fn is_standard(uid: &[u8]) -> bool {
 /// Returns a UID as text, without SPACE and NUL at both ends. If it is not ASCII, each byte becomes
 /// one character, so that two originals never become one text.
 pub(crate) fn text(bytes: &[u8]) -> String {
-    let bytes = trim(bytes);
-    match std::str::from_utf8(bytes) {
-        Ok(text) if text.is_ascii() => text.to_owned(),
-        _ => bytes.iter().map(|b| char::from(*b)).collect(),
-    }
+    encoding_rs::mem::decode_latin1(trim(bytes)).into_owned()
 }
 
 /// Returns the bytes without SPACE and NUL at both ends.

@@ -95,11 +95,17 @@ impl Shift {
     /// 1900. Returns `None` if the value is not a calendar date or would move outside the years 1 to
     /// 9999; the caller then writes an empty value.
     pub fn date(self, value: &[u8]) -> Option<String> {
+        let digits = self.digits(value)?;
+        Some(digits.map(char::from).iter().collect())
+    }
+
+    /// As [`date`](Self::date), in digits and without an allocation.
+    pub(crate) fn digits(self, value: &[u8]) -> Option<[u8; 8]> {
         let date = parse(without_dots(trim(value))?)?;
         if self.hidden || (self.floor && date.year() < FIRST_YEAR_OF_V17) {
-            return Some(UNKNOWN_DATE.to_owned());
+            return UNKNOWN_DATE.as_bytes().try_into().ok();
         }
-        plus(date, self.days).map(text)
+        plus(date, self.days).map(digits)
     }
 
     /// Moves the date of a DT value (PS3.5 section 6.2) and keeps the time, the fraction and the UTC
@@ -177,15 +183,15 @@ fn plus(date: Date, days: i32) -> Option<Date> {
 }
 
 /// Writes `YYYYMMDD`.
-fn text(date: Date) -> String {
+fn digits(date: Date) -> [u8; 8] {
     let (year, month, day) = date.to_calendar_date();
     let mut rest = year.unsigned_abs() * 10_000 + u32::from(u8::from(month)) * 100 + u32::from(day);
-    let mut digits = ['0'; 8];
+    let mut digits = [b'0'; 8];
     for digit in digits.iter_mut().rev() {
-        *digit = char::from_digit(rest % 10, 10).unwrap_or('0');
+        *digit += u8::try_from(rest % 10).unwrap_or(0);
         rest /= 10;
     }
-    String::from_iter(digits)
+    digits
 }
 
 #[cfg(test)]
@@ -355,10 +361,10 @@ mod tests {
         let first = parse(*b"00010101").unwrap();
         let (mut date, mut days) = (first, 0);
         while let Some(next) = plus(date, 1) {
-            assert_eq!(parse(text(next).as_bytes().try_into().unwrap()), Some(next));
+            assert_eq!(parse(digits(next)), Some(next));
             (date, days) = (next, days + 1);
             assert_eq!(plus(first, days), Some(next));
         }
-        assert_eq!((text(date).as_str(), days), ("99991231", 3_652_058));
+        assert_eq!((digits(date), days), (*b"99991231", 3_652_058));
     }
 }

@@ -75,12 +75,12 @@ fn required_uids(values: &RootValueReader<'_>) -> Result<[String; 4], Refusal> {
         (RootValue::Series, "SeriesInstanceUID"),
     ];
     let uids = required.map(|(field, _)| values.uid(field));
-    let missing: Vec<&str> = uids
-        .iter()
-        .zip(required)
-        .filter_map(|(uid, (_, name))| uid.is_empty().then_some(name))
-        .collect();
-    if !missing.is_empty() {
+    if uids.iter().any(String::is_empty) {
+        let missing: Vec<&str> = uids
+            .iter()
+            .zip(required)
+            .filter_map(|(uid, (_, name))| uid.is_empty().then_some(name))
+            .collect();
         let reason = format!("missing or empty: {}", missing.join(", "));
         return Err(Refusal::new(Category::MissingAttributes, reason));
     }

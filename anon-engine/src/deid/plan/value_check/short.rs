@@ -3,13 +3,16 @@
 use super::decimals::are_plain_decimals;
 use super::forms::{MAX_CODE, is_plain_time};
 use crate::read::dictionary::Vr;
+pub(super) use crate::read::words::all_words;
+use crate::read::words::{ONES, TOP, ZEROS, equal};
 
 /// Values up to this length are short.
 pub(in crate::deid::plan) const SHORT_BYTES: u32 = 64;
 
 /// Checks a short value whose VR is that of PS3.6: the first `len` bytes of `window`. Where this says
 /// true, [`passes`](super::passes) does too. False if the window has no eight bytes.
-#[inline]
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "callers know whether it is one word")]
 pub(in crate::deid::plan) fn passes_short(vr: Vr, window: &[u8], len: usize) -> bool {
     let Some(first) = window.first_chunk::<8>() else {
         return false;
@@ -18,19 +21,7 @@ pub(in crate::deid::plan) fn passes_short(vr: Vr, window: &[u8], len: usize) -> 
     if len > 8 {
         return passes_words(shape, window, len);
     }
-    if len == 0 {
-        return true;
-    }
-    // The value stands at the end of the word, behind zero digits.
-    let used = 8 * len;
-    let word = u64::from_le_bytes(*first) << (64 - used) | ZEROS >> 1 >> (used - 1);
-    match shape {
-        Shape::Text => controls(word) & TOP == 0,
-        Shape::Code => uncoded(word) & TOP == 0,
-        Shape::Two => len == 2,
-        Shape::Decimal => is_plain_decimal(word, len),
-        _ => passes_word(shape, word, len),
-    }
+    len == 0 || passes_word(shape, u64::from_le_bytes(*first), len)
 }
 
 /// What a short value of a VR usually looks like.
@@ -121,19 +112,32 @@ fn are_short(mut codes: &[u8]) -> bool {
     true
 }
 
-/// As [`passes_short`], for the rarer values of at most eight bytes, at the end of a word.
-#[inline(never)]
-fn passes_word(shape: Shape, word: u64, len: usize) -> bool {
+/// As [`passes_short`], for a value of one to eight bytes at the beginning of a word.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "nearly all kept values are a word")]
+fn passes_word(shape: Shape, first: u64, len: usize) -> bool {
+    // The value stands at the end of the word, behind zero digits.
+    let word = at_end(first, len);
     match shape {
+        Shape::Text => controls(word) & TOP == 0,
+        Shape::Code => uncoded(word) & TOP == 0,
+        Shape::Decimal => are_decimals(first, len),
+        Shape::Two => len == 2,
+        Shape::Four => len == 4,
+        Shape::Eight => len == 8 && !begins_with_item(word),
         Shape::Time => match others(word) {
             0 => matches!(len, 2 | 4 | 6),
             // `HHMMSS.F`
             point => len == 8 && point == 0x80 << 48 && word >> 48 & 0xFF == u64::from(b'.'),
         },
-        Shape::Four => len == 4,
-        Shape::Eight => len == 8 && !begins_with_item(word),
-        _ => false,
+        Shape::Uid | Shape::Other => false,
     }
+}
+
+/// Moves the first bytes of a word to its end, behind zero digits.
+#[inline]
+fn at_end(first: u64, len: usize) -> u64 {
+    (first ^ ZEROS) << (64 - 8 * len) ^ ZEROS
 }
 
 /// Returns true if a word begins with the tag of an item, in either byte order.
@@ -141,27 +145,36 @@ fn begins_with_item(word: u64) -> bool {
     matches!(word & 0xFFFF_FFFF, 0xE000_FFFE | 0x00E0_FEFF)
 }
 
-/// Checks a number at the end of a word.
+/// Checks decimal numbers in the first bytes of a word, as [`are_plain_decimals`] does. Takes no plus
+/// sign.
 #[inline]
-fn is_plain_decimal(word: u64, len: usize) -> bool {
-    // A padding SPACE becomes a zero digit, which may be the only digit of two bytes.
-    let padding = u64::from(word >> 56 == u64::from(b' ')) << 60;
-    let others = others(word ^ padding);
-    if others & others.wrapping_sub(1) == 0 && (len > 2 || padding == 0) {
-        let place = others.trailing_zeros() & 0x38;
-        // Only digits, or one point among them.
-        if others == 0 || (len > 2 && word >> place & 0xFF == u64::from(b'.')) {
-            return true;
-        }
+fn are_decimals(first: u64, len: usize) -> bool {
+    let padding = usize::from(len > 1 && first >> (8 * (len - 1)) & 0xFF == u64::from(b' '));
+    let word = at_end(first, len - padding);
+    let others = others(word);
+    if others == 0 {
+        return true;
     }
-    is_decimal_word(word, len)
+    let [points, signs, ends] = [b'.', b'-', b'\\'].map(|byte| exactly(word, byte));
+    let begin = 64 - 8 * (len - padding);
+    let digits = !others & (TOP << begin);
+    // The byte behind another one has the higher mark.
+    let starts = 0x80 << begin | ends << 8;
+    let wrong = others & !(points | signs | ends)
+        | signs & !(starts & (digits | points) >> 8)
+        | starts & !(signs | digits | points)
+        | points & !(digits << 8 | digits >> 8)
+        | ends & 0x80 << 56;
+    // The first point of a number carries up to the backslash. A second one stays.
+    let numbers = !((ends >> 7) * 0xFF);
+    wrong | numbers.wrapping_add(points) & points == 0
 }
 
-#[inline(never)]
-fn is_decimal_word(word: u64, len: usize) -> bool {
-    let bytes = word.to_le_bytes();
-    let begin = bytes.len().saturating_sub(len);
-    bytes.get(begin..).is_some_and(are_plain_decimals)
+/// Marks this byte, and no other.
+#[inline]
+fn exactly(word: u64, byte: u8) -> u64 {
+    let difference = word ^ (u64::from(byte) * ONES);
+    !((difference & !TOP).wrapping_add(!TOP) | difference) & TOP
 }
 
 /// Marks bytes that are no digits.
@@ -171,42 +184,10 @@ fn others(word: u64) -> u64 {
     (digits.wrapping_add(0x76 * ONES) | digits) & TOP
 }
 
-const ONES: u64 = 0x0101_0101_0101_0101;
-const TOP: u64 = 0x80 * ONES;
-
-const ZEROS: u64 = 0x30 * ONES;
-
-/// Checks eight bytes at a time, because nearly all kept values are checked. `marks` returns a word
-/// whose bytes have the top bit where a byte does not fit. The zero digit must fit.
-#[inline]
-pub(super) fn all_words(value: &[u8], marks: impl Fn(u64) -> u64) -> bool {
-    let Some(last) = value.last_chunk::<8>() else {
-        let word = value
-            .iter()
-            .fold(ZEROS, |word, byte| word << 8 | u64::from(*byte));
-        return marks(word) & TOP == 0;
-    };
-    // Some of its bytes are checked again, if the length is no multiple of eight.
-    let mut found = marks(u64::from_le_bytes(*last));
-    let mut rest = value;
-    while let Some((word, behind)) = rest.split_first_chunk::<8>() {
-        found |= marks(u64::from_le_bytes(*word));
-        rest = behind;
-    }
-    found & TOP == 0
-}
-
 /// Marks control characters.
 #[inline]
 pub(super) fn controls(word: u64) -> u64 {
     word.wrapping_sub(0x20 * ONES) & !word
-}
-
-/// Marks this byte. A mark above a marked byte can be wrong.
-#[inline]
-fn equal(word: u64, byte: u8) -> u64 {
-    let difference = word ^ (u64::from(byte) * ONES);
-    difference.wrapping_sub(ONES) & !difference
 }
 
 /// Marks bytes that no code has. A mark above a marked byte can be wrong.
