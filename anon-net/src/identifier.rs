@@ -95,7 +95,7 @@ pub enum IdentifierError {
     )]
     TooDeep,
     /// An element occurs twice.
-    #[error("the identifier has the element {tag} twice")]
+    #[error("the identifier has {tag} twice")]
     Duplicate {
         /// The tag of the element.
         tag: Tag,

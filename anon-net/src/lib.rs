@@ -122,9 +122,10 @@
 //!
 //! # What errors and logs show
 //!
-//! Errors, `Debug` and `tracing` events show names of machines and standards: AE titles, hosts, SOP
-//! classes, transfer syntaxes, context ids. Of values that can identify a person (UIDs of studies,
-//! series and instances, values of identifiers, fragments, refused text) they show only the length.
+//! Errors, `Debug` and `tracing` events show names of machines and standards: AE titles, hosts,
+//! context ids, and the SOP classes, transfer syntaxes and tags that PS3.6 lists. Others may be parts
+//! of values, and are called unknown. Of values that can identify a person (UIDs of studies, series
+//! and instances, values of identifiers, fragments, refused text) they show only the length.
 //! The crate installs no `tracing` subscriber.
 
 pub mod ae;
@@ -132,6 +133,7 @@ pub mod uid;
 
 pub mod context;
 mod context_id;
+mod registry;
 
 pub mod association;
 pub mod dimse;

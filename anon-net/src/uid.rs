@@ -5,14 +5,17 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::TextError;
+use crate::registry;
 
-/// The UID of an abstract syntax, SOP class or transfer syntax. It comes from a registry and
-/// identifies no person, so `Debug` and `Display` show it.
+/// The UID of an abstract syntax, SOP class or transfer syntax.
+///
+/// A damaged object, or a peer, may name the UID of somebody's instance instead. So `Debug` and
+/// `Display` show only UIDs that PS3.6 Annex A lists, and call others an unknown UID.
 ///
 /// 1 to 64 characters: numbers joined by dots (PS3.5 section 9.1). Padding is dropped: NUL, or the
 /// space that some peers send. Leading zeros of a component are kept: the standard forbids them,
 /// but peers send them.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Uid(String);
 
 impl Uid {
@@ -34,15 +37,32 @@ impl Uid {
         Self(uid.to_owned())
     }
 
-    /// Returns the UID without padding.
+    /// Returns the UID without padding. Put it in a log or an error only if it
+    /// [is listed](Self::is_listed).
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Returns true for the SOP classes and transfer syntaxes that PS3.6 Annex A lists. Their UIDs
+    /// identify no person.
+    pub fn is_listed(&self) -> bool {
+        registry::lists(&self.0)
     }
 }
 
 impl fmt::Display for Uid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(if self.is_listed() {
+            &self.0
+        } else {
+            "an unknown UID"
+        })
+    }
+}
+
+impl fmt::Debug for Uid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Uid({self})")
     }
 }
 

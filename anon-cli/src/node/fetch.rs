@@ -253,7 +253,8 @@ impl Fetch {
         done.failed += study.failed;
         done.unusable += study.unusable;
         for (class, count) in &report.excluded_classes {
-            let class = class.as_str().to_owned();
+            // All that PS3.6 does not list are one entry.
+            let class = class.to_string();
             *done.storage_classes_excluded.entry(class).or_default() += number(*count);
         }
         tracing::info!(

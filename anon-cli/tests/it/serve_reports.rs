@@ -352,3 +352,54 @@ fn an_administrator_sees_why_nothing_comes_in() -> Test {
     }
     Ok(())
 }
+
+/// A damaged object, or a peer, may name the UID of somebody's instance as its SOP class or transfer
+/// syntax. The administrator learns how to accept a private one all the same.
+#[test]
+fn uids_that_the_standard_does_not_list_are_not_printed_or_logged() -> Test {
+    const CANARY: &str = "1.2.840.777888999.4.1";
+    let scene = made()?;
+    scene.set("log.level", "trace")?;
+    let serving = Serving::start(&scene, &["-vvv"])?;
+    let peer = scu("KNOWN")?;
+    let object = ct_small(&Place::new(7));
+    let bytes = object.write_data_set(Syntax::ExplicitLittle);
+    let class = announced(CANARY, "1.2.3", EXPLICIT, bytes.clone())?;
+    let syntax = announced(CT, "1.2.3", CANARY, bytes)?;
+    for item in [class, syntax] {
+        let answers = statuses(&peer, &serving.node(), vec![item])?;
+        assert_eq!(answers, [StoreResult::ContextRefused]);
+    }
+    // An object that says so only in itself.
+    let other = ct_small(&Place::new(7)).put(Tag(0x0008, 0x0016), VR::UI, CANARY);
+    let other = other.write_data_set(Syntax::ExplicitLittle);
+    let other = announced(CT, "1.2.3", EXPLICIT, other)?;
+    statuses(&peer, &serving.node(), vec![other])?;
+    let run = serving.stop()?.exits(143);
+    let file = ct_small(&Place::new(8)).put(Tag(0x0008, 0x0016), VR::UI, CANARY);
+    scene.put("in/1.dcm", &file)?;
+    let import = scene
+        .run(&["-p", "project", "-vvv", "import", "in"])?
+        .exits(1);
+    let list = scene
+        .run(&["-p", "project", "quarantine", "list"])?
+        .exits(0);
+    let show = scene.json(&["quarantine", "list"])?.exits(0);
+    for text in [&run, &import, &list, &show].map(|run| format!("{}{}", run.out, run.err)) {
+        assert!(!text.contains("777888999"), "{text}");
+    }
+    for (name, text) in tree(&scene.project().join("private/logs"))? {
+        let text = String::from_utf8_lossy(&text);
+        assert!(!text.contains("777888999"), "{name}: {text}");
+    }
+    for words in [
+        "KNOWN offers a SOP class that PS3.6 does not list",
+        "anon -p project config add storage_classes UID",
+        &format!("KNOWN offers CT Image Storage ({CT}) in an unknown UID"),
+    ] {
+        assert!(run.err.contains(words), "{words}: {}", run.err);
+    }
+    let words = "a private SOP class is accepted once its UID is in storage_classes";
+    assert!(show.out.contains(words), "{}", show.out);
+    Ok(())
+}

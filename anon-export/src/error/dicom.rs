@@ -280,6 +280,23 @@ mod tests {
         ));
     }
 
+    /// In a damaged object, the UID of somebody's instance may stand as the SOP class.
+    #[test]
+    fn an_error_names_only_uids_of_the_standard() {
+        const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
+        const CANARY: &str = "1.2.840.777888999.4.1";
+        let uid = |text| Uid::new(text).unwrap();
+        for (class, syntax) in [(CANARY, None), (CT, Some(CANARY)), (CANARY, Some(CANARY))] {
+            let error = Error::from(DicomError::from(ServiceError::ContextRefused {
+                sop_class: uid(class),
+                transfer_syntax: syntax.map(uid),
+            }));
+            let text = format!("{error} {} {error:?}", error.text());
+            assert!(!text.contains("777888999"), "{text}");
+            assert_eq!(text.contains("CT Image Storage"), class == CT, "{text}");
+        }
+    }
+
     #[test]
     fn a_warning_says_what_the_node_did() {
         for (code, words) in [

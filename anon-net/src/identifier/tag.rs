@@ -2,8 +2,14 @@
 
 use std::fmt;
 
+use dicom_core::dictionary::DataDictionary as _;
+use dicom_dictionary_std::StandardDataDictionary;
+
 /// The tag of a data element. Ordered as in data sets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+///
+/// In a damaged data set, letters of a value stand where a tag should. So `Debug` and `Display` show
+/// only tags that PS3.6 lists, and call others an unknown element.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(clippy::exhaustive_structs, reason = "the standard has these two")]
 pub struct Tag {
     /// The group number.
@@ -17,11 +23,29 @@ impl Tag {
     pub const fn new(group: u16, element: u16) -> Self {
         Self { group, element }
     }
+
+    /// Returns true if PS3.6 lists the tag.
+    fn is_listed(self) -> bool {
+        let tag = dicom_core::Tag(self.group, self.element);
+        self.group.is_multiple_of(2)
+            && self.element != 0
+            && StandardDataDictionary.by_tag(tag).is_some()
+    }
 }
 
 impl fmt::Display for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "({:04X},{:04X})", self.group, self.element)
+        if self.is_listed() {
+            write!(f, "({:04X},{:04X})", self.group, self.element)
+        } else {
+            f.write_str("an unknown element")
+        }
+    }
+}
+
+impl fmt::Debug for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tag({self})")
     }
 }
 

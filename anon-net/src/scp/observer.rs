@@ -271,21 +271,30 @@ fn log_refused_contexts(calling: &AeTitle, contexts: &NegotiatedContexts) {
 /// Returns the SOP classes with refused contexts as a text of limited length. A peer may propose
 /// 128 of them, each with any number of transfer syntaxes.
 fn refused_classes(contexts: &NegotiatedContexts) -> String {
-    let mut classes: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let mut classes: BTreeMap<&Uid, BTreeSet<String>> = BTreeMap::new();
     for context in contexts.refused() {
-        let syntaxes = classes.entry(context.abstract_syntax.as_str()).or_default();
+        let syntaxes = classes.entry(&context.abstract_syntax).or_default();
         if context.result == ContextResult::TransferSyntaxesNotSupported {
-            syntaxes.extend(context.transfer_syntaxes.iter().map(Uid::as_str));
+            syntaxes.extend(context.transfer_syntaxes.iter().map(Uid::to_string));
         }
     }
-    let classes = classes.into_iter().map(|(class, syntaxes)| {
+    let (listed, unknown): (Vec<_>, Vec<_>) = classes
+        .into_iter()
+        .partition(|(class, _)| class.is_listed());
+    let unknown = unknown.len();
+    let classes = listed.into_iter().map(|(class, syntaxes)| {
         if syntaxes.is_empty() {
-            return class.to_owned();
+            return class.to_string();
         }
-        let syntaxes = syntaxes.into_iter().map(str::to_owned);
+        let syntaxes = syntaxes.into_iter();
         format!("{class} in {}", joined(syntaxes, SYNTAXES_NAMED, " or "))
     });
-    joined(classes, CLASSES_NAMED, ", ")
+    let mut text = joined(classes, CLASSES_NAMED, ", ");
+    if unknown > 0 {
+        let separator = if text.is_empty() { "" } else { ", " };
+        text.push_str(&format!("{separator}{unknown} that PS3.6 does not list"));
+    }
+    text
 }
 
 /// Joins the first texts, and counts the rest.
@@ -338,40 +347,60 @@ mod tests {
         Uid::new(text).expect("a UID")
     }
 
-    /// Returns the text of the log for an association that offers `classes` to a receiver of one of
-    /// them in one transfer syntax.
+    /// Returns the text of the log for an association that offers `classes` to a receiver of CT images
+    /// in one transfer syntax.
     fn logged(classes: &[(&str, &[&str])]) -> String {
         let mut contexts = Contexts::new();
         for (class, syntaxes) in classes {
             let syntaxes = syntaxes.iter().map(|syntax| uid(syntax)).collect();
             contexts.add(uid(class), syntaxes).expect("few contexts");
         }
-        let supported = SupportedContexts::new().with(uid("1.1"), vec![uid("2.0")]);
+        let supported = SupportedContexts::new().with(uid(CT), vec![uid(IMPLICIT)]);
         let results = supported.answer(&contexts);
         refused_classes(&NegotiatedContexts::new(&contexts, &results).expect("responses"))
     }
 
+    const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
+    const IMPLICIT: &str = "1.2.840.10008.1.2";
+
     #[test]
     fn log_names_ten_refused_classes_and_counts_the_rest() {
-        let classes: Vec<String> = (100..228).map(|n| format!("1.{n}")).collect();
-        let classes: Vec<_> = classes
-            .iter()
-            .map(|it| (it.as_str(), &["2.0"] as &[&str]))
+        let classes: Vec<Uid> = crate::context::storage_classes()
+            .filter(|class| class.as_str() != CT)
+            .take(128)
             .collect();
-        let expected = "1.100, 1.101, 1.102, 1.103, 1.104, 1.105, 1.106, 1.107, 1.108, 1.109, \
-                        118 more";
-        assert_eq!(logged(&classes), expected);
-        assert_eq!(logged(&classes[..2]), "1.100, 1.101");
-        assert_eq!(logged(&[("1.1", &["2.0"])]), "");
+        let offered: Vec<_> = classes
+            .iter()
+            .map(|it| (it.as_str(), &[IMPLICIT] as &[&str]))
+            .collect();
+        let mut sorted: Vec<&str> = classes.iter().map(Uid::as_str).collect();
+        sorted.sort_unstable();
+        let expected = format!("{}, 118 more", sorted[..10].join(", "));
+        assert_eq!(logged(&offered), expected);
+        assert_eq!(logged(&offered[..1]), classes[0].as_str());
+        assert_eq!(logged(&[(CT, &[IMPLICIT])]), "");
     }
 
     #[test]
     fn log_names_each_refused_class_once_with_five_transfer_syntaxes() {
-        let syntaxes = ["2.1", "2.2", "2.3", "2.4", "2.5", "2.6", "2.7"];
-        let expected = "1.1 in 2.1 or 2.2 or 2.3 or 2.4 or 2.5 or 2 more";
-        assert_eq!(logged(&[("1.1", &syntaxes)]), expected);
-        let one_by_one = syntaxes.iter().map(|it| ("1.1", std::slice::from_ref(it)));
+        let jpeg = [50, 51, 57, 70, 80, 81, 90].map(|n| format!("1.2.840.10008.1.2.4.{n}"));
+        let syntaxes = jpeg.each_ref().map(String::as_str);
+        let expected = format!("{CT} in {} or 2 more", syntaxes[..5].join(" or "));
+        assert_eq!(logged(&[(CT, &syntaxes)]), expected);
+        let one_by_one = syntaxes.iter().map(|it| (CT, std::slice::from_ref(it)));
         let one_by_one: Vec<_> = one_by_one.collect();
         assert_eq!(logged(&one_by_one), expected);
+    }
+
+    /// It may be the UID of somebody's instance.
+    #[test]
+    fn log_counts_classes_that_the_standard_does_not_list() {
+        let [one, other] = ["1.2.777888999.1", "1.2.777888999.2"];
+        let expected = format!("{CT} in an unknown UID, 2 that PS3.6 does not list");
+        assert_eq!(
+            logged(&[(one, &[IMPLICIT]), (other, &[IMPLICIT]), (CT, &[one])]),
+            expected
+        );
+        assert_eq!(logged(&[(one, &[IMPLICIT])]), "1 that PS3.6 does not list");
     }
 }

@@ -15,7 +15,7 @@ pub enum ServiceError {
     #[error(transparent)]
     Association(Error),
     /// The peer did not accept the presentation context.
-    #[error("the peer does not accept the presentation context {sop_class} with {}", .transfer_syntax.as_ref().map_or("any transfer syntax", Uid::as_str))]
+    #[error("the peer does not accept the presentation context {sop_class} with {}", .transfer_syntax.as_ref().map_or_else(|| "any transfer syntax".to_owned(), Uid::to_string))]
     ContextRefused {
         /// The SOP class.
         sop_class: Uid,

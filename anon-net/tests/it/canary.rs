@@ -6,18 +6,20 @@ use std::time::Duration;
 
 use anon_net::dimse::{self, Command, Request};
 use anon_net::error::{RejectReason, RejectResult};
+use anon_net::identifier::{Encoding, Identifier, tag::Tag};
 use anon_net::scp::{ScpEvent, ScpObserver, Service};
 use anon_net::service::find::accession::Accessions;
 use anon_net::service::{
     Cancel, Detail, HierarchyRequest, MoveRequest, Query, RetrieveMethod, RetrieveRequest, Scu,
-    SendItem, SendOutcome, Timeouts, TransferTarget,
+    SendItem, SendOutcome, ServiceError, Timeouts, TransferTarget,
 };
+use anon_net::testing::memory::{MemoryPeer, pair};
 use anon_net::testing::{
     MemoryHandler, MemoryInstances, MemoryNetwork, Reply, Script, ScriptedPeer,
 };
 use anon_net::{
-    AeTitle, Association, Dial, InstanceHandler, InstanceUid, Node, Operation, Pdv, PdvKind,
-    PdvPosition, Status, Uid,
+    AeTitle, Association, Contexts, Dial, InstanceHandler, InstanceUid, NegotiatedContexts, Node,
+    Operation, Pdv, PdvKind, PdvPosition, Status, Uid,
 };
 use tempfile::TempDir;
 use tracing_subscriber::fmt::MakeWriter;
@@ -25,10 +27,12 @@ use tracing_subscriber::fmt::MakeWriter;
 use crate::handler::instance;
 use crate::memory_network::{proposal, supported, uid};
 use crate::pacs::{ORTHANC, Pacs, study};
-use crate::scp::support::ends;
+use crate::scp::support::{CT, ends};
 
 const CANARY: &str = "CANARY^JANE";
 const NUMBER: &str = "1.2.777888999";
+/// A UID of no registry, as a damaged object has instead of its SOP class.
+const UNLISTED: &str = "1.2.840.777888999.4.1";
 const SECOND: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Default)]
@@ -160,7 +164,8 @@ fn send(output: &mut Vec<String>) {
         [
             file(),
             data_set("1.2.10"),
-            data_set("1.2.99"),
+            data_set("1.2.840.10008.1.2.4.99"),
+            data_set(UNLISTED),
             data_set("1.2.10"),
         ]
     };
@@ -240,6 +245,50 @@ fn serve(output: &mut Vec<String>) {
     output.append(&mut recorder.0.lock().expect("no panic"));
 }
 
+/// An SCP is offered SOP classes and transfer syntaxes that are UIDs of instances. An SCU offers them,
+/// and gets an identifier whose tags are letters of a name.
+fn offer(output: &mut Vec<String>) {
+    let mut contexts = Contexts::new();
+    for (class, syntax) in [(UNLISTED, "1.2.840.10008.1.2"), (CT, UNLISTED)] {
+        contexts
+            .add(uid(class), vec![uid(syntax)])
+            .expect("few contexts");
+    }
+    let results = crate::scp::support::supported().answer(&contexts);
+    let negotiated = NegotiatedContexts::new(&contexts, &results).expect("valid responses");
+    output.push(format!("{contexts:?} {results:?} {negotiated:?}"));
+    let [peer, scp] = ["PEER", "SCP"].map(|name| MemoryPeer {
+        title: name.parse().expect("a title"),
+        max_pdu_bytes: 16_384,
+    });
+    let (mut peer, mut served) = pair(&peer, &scp, &negotiated);
+    peer.abort();
+    let recorder = Arc::new(EventRecorder::default());
+    let handler = Arc::new(MemoryHandler::new(1 << 20));
+    let service = Service::new(handler).with_observer(Arc::clone(&recorder) as _);
+    output.push(format!("{:?}", service.serve(&mut served, None)));
+    output.append(&mut recorder.0.lock().expect("no panic"));
+    for (class, syntax) in [(UNLISTED, None), (CT, Some(UNLISTED))] {
+        let error = ServiceError::ContextRefused {
+            sop_class: uid(class),
+            transfer_syntax: syntax.map(uid),
+        };
+        output.push(format!("{error} {error:?}"));
+    }
+    let class = Request::new(Operation::Store, 1, uid(UNLISTED));
+    output.push(format!("{class:?}"));
+    // The letters are JANE, in both byte orders.
+    for encoding in [Encoding::ImplicitLittle, Encoding::ExplicitLittle] {
+        for letters in [b"JANE", b"AJEN"] {
+            let element = [&letters[..], b"\0\0\0\0"].concat();
+            for bytes in [element.repeat(2), [&letters[..], b"^CAN"].concat()] {
+                let error = Identifier::decode(&bytes, encoding).expect_err("letters");
+                output.push(format!("{error} {error:?}"));
+            }
+        }
+    }
+}
+
 fn logged(act: impl FnOnce(&mut Vec<String>)) -> (String, String) {
     let log = CapturedLog::default();
     // With one subscriber, tracing asks that of the thread which reaches an event first. In another test
@@ -289,7 +338,7 @@ fn no_canary_in_output_of_sending() {
     for text in [
         "A700",
         "NotFound",
-        "1.2.99",
+        "an unknown UID",
         "data set, which is not allowed",
     ] {
         assert!(output.contains(text), "errors are captured: {output}");
@@ -310,6 +359,41 @@ fn no_canary_in_output_of_an_scp() {
         );
     }
     no_canary(&log, &output);
+}
+
+#[test]
+fn no_uid_or_tag_that_the_standard_does_not_list_in_output() {
+    let (log, output) = logged(offer);
+    for text in ["not accepted", CT, "1 that PS3.6 does not list"] {
+        assert!(log.contains(text), "events are captured: {log}");
+    }
+    for text in ["an unknown UID", "an unknown element", CT] {
+        assert!(output.contains(text), "errors are captured: {output}");
+    }
+    for letters in ["414A", "4A41", "454E", "4E45"] {
+        assert!(!output.contains(letters), "{letters} in {output}");
+    }
+    no_canary(&log, &output);
+}
+
+/// The UIDs and tags of the standard are shown, so that people find what to change.
+#[test]
+fn uids_and_tags_of_the_standard_are_shown() {
+    let text = "1.2.840.10008.1.2.4.50 1.2.840.10008.1.1 1.2.840.10008.5.1.4.31";
+    for listed in text.split(' ').chain([CT]) {
+        assert_eq!(uid(listed).to_string(), listed);
+    }
+    for unlisted in [
+        UNLISTED,
+        "1.2.840.10008.5.1.4.1.1.2.19520401",
+        "1.2.840.10008",
+    ] {
+        assert_eq!(uid(unlisted).to_string(), "an unknown UID");
+    }
+    assert_eq!(Tag::new(0x0010, 0x0010).to_string(), "(0010,0010)");
+    for (group, element) in [(0x0011, 0x1010), (0x0010, 0x414A), (0x0008, 0)] {
+        assert_eq!(Tag::new(group, element).to_string(), "an unknown element");
+    }
 }
 
 #[track_caller]

@@ -105,7 +105,7 @@ impl InstanceHandler for Inbox {
             return Ok(Outcome::BrokenOff.into());
         };
         let uid = instance.sop_instance.expose().to_owned();
-        let syntax = instance.transfer_syntax.to_string();
+        let syntax = instance.transfer_syntax.as_str().to_owned();
         let mut received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
         received.insert(uid, (syntax, bytes));
         self.changed.notify_all();

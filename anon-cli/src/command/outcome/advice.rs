@@ -43,11 +43,13 @@ pub(crate) fn how_to_accept(context: &Context<'_>, refused: &BTreeMap<String, u6
         ));
         match Modality::of_class(class) {
             Some(modality) => drop(modalities.insert(modality.code)),
-            // An invalid UID cannot be added.
             None if anon_model::Uid::new(class.as_str()).is_ok() => {
                 classes.insert(class.as_str());
             }
-            None => {}
+            // One that PS3.6 does not list is not shown: it may be the UID of somebody's instance.
+            None => {
+                classes.insert("UID");
+            }
         }
     }
     if lines.is_empty() {
@@ -56,6 +58,12 @@ pub(crate) fn how_to_accept(context: &Context<'_>, refused: &BTreeMap<String, u6
     let joined = |set: BTreeSet<&str>| set.into_iter().collect::<Vec<_>>().join(" ");
     lines.push("to accept them:".to_owned());
     for (key, set) in [("modalities", modalities), ("storage_classes", classes)] {
+        if set.contains("UID") {
+            lines.push(
+                "  (the UID of a private SOP class is in the conformance statement of its device)"
+                    .to_owned(),
+            );
+        }
         if !set.is_empty() {
             let command = format!("config add {key} {}", joined(set));
             lines.push(format!("  {}", context.command_line(&command)));

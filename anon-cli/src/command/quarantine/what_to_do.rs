@@ -23,7 +23,8 @@ pub(in crate::command) fn of_category(category: Category) -> &'static str {
              and import them again"
         }
         Category::InvalidStorageClass => {
-            "they are of a kind that the project does not take: add the kind to the project, and retry"
+            "they are of a kind that the project does not take: add the kind to the project, and retry. The \
+             UID of a private SOP class is in the conformance statement of the device that uses it"
         }
         Category::CapturePhiError => {
             "they contradict what is stored: compare both with the source. If the source is wrong, \
@@ -48,7 +49,8 @@ pub(super) fn of_entry(context: &Context<'_>, entry: &Entry) -> Vec<String> {
     let mut commands = Vec::new();
     match category {
         Category::InvalidStorageClass => {
-            commands.extend(entry.sop_class.as_deref().map(add_class));
+            // A private one is not shown: it may be the UID of somebody's instance.
+            commands.push(add_class(entry.sop_class.as_deref().unwrap_or("UID")));
             commands.push(retry);
         }
         Category::BurnedIn | Category::CapturePhiError => {

@@ -54,6 +54,9 @@ pub(super) struct Association {
 #[derive(Debug, Serialize)]
 pub(super) struct RefusedClass {
     pub(super) sop_class: String,
+    /// False if PS3.6 does not list it, so that it is not shown.
+    #[serde(skip)]
+    pub(super) is_listed: bool,
     pub(super) name: Option<&'static str>,
     /// The transfer syntaxes that are not accepted. Empty if the class is not accepted.
     pub(super) transfer_syntaxes: Vec<String>,
@@ -199,6 +202,7 @@ fn refused_classes(contexts: &NegotiatedContexts) -> Vec<RefusedClass> {
         syntaxes.dedup();
         RefusedClass {
             sop_class: class.to_string(),
+            is_listed: class.is_listed(),
             name: class_name(class.as_str()),
             transfer_syntaxes: syntaxes,
         }

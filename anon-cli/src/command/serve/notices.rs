@@ -128,6 +128,13 @@ impl<'c> Notices<'c> {
 
     fn refused_class(&self, calling: &str, class: &RefusedClass) -> String {
         let uid = &class.sop_class;
+        if !class.is_listed && class.transfer_syntaxes.is_empty() {
+            return format!(
+                "{calling} offers a SOP class that PS3.6 does not list, which is not accepted; to accept it, \
+                 look its UID up in the conformance statement of {calling}, and run {}",
+                self.context.command_line("config add storage_classes UID")
+            );
+        }
         let what = class
             .name
             .map_or(uid.clone(), |name| format!("{name} ({uid})"));

@@ -8,7 +8,7 @@ use dicom_dictionary_std::{StandardSopClassDictionary, uids};
 pub(super) fn sop_class(uid: &Uid) -> String {
     match StandardSopClassDictionary.by_uid(uid.as_str()) {
         Some(entry) => format!("{} ({uid})", entry.name()),
-        None => format!("the SOP class {uid}"),
+        None => "a SOP class that PS3.6 does not list".to_owned(),
     }
 }
 
