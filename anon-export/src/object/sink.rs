@@ -137,6 +137,10 @@ impl<'o> PutOptions<'o> {
 /// What a sink accepts and how it behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a property of its own"
+)]
 pub struct Capabilities {
     /// The longest accepted object, in bytes. A longer one fails with [`Error::TooLarge`] before it
     /// is read.
