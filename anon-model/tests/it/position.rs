@@ -115,6 +115,40 @@ fn raised_numbers_are_neither_given_nor_adopted() -> Outcome {
     Ok(())
 }
 
+/// The copy is made by a reader, as another process would be one, while the writer goes on.
+#[test]
+fn a_copy_of_a_store_in_use_has_every_row_of_one_commit() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    for durability in [Durability::Full, Durability::Relaxed] {
+        let path = directory.path().join(format!("{durability:?}"));
+        let copy = directory.path().join(format!("{durability:?} copy"));
+        let store = open(&path, durability)?;
+        // With a lag of 131,072, all of these wait in memory to be indexed.
+        for number in 1..=50 {
+            assign(&store, number)?;
+        }
+        store.raise_counters(Numbers::default(), 0)?;
+        let (position, counts) = (store.position()?, store.counts()?);
+        let reader = DiskStore::open_read_only(&path, identity()?, &DiskOptions::default())?;
+        assign(&store, 51)?;
+        reader.copy_to(&copy)?;
+        store.flush()?;
+        assert!(reader.copy_to(&copy).is_err(), "nothing is overwritten");
+
+        let copied = DiskStore::open(&copy, identity()?, &DiskOptions::default())?;
+        assert_eq!(copied.position()?, position);
+        assert_eq!(copied.counts()?, counts);
+        for number in 1..=50 {
+            let original = Phi::new(format!("P{number}"));
+            let name = store.pseudonym(Space::Patient, &original)?;
+            assert!(name.is_some());
+            assert_eq!(copied.pseudonym(Space::Patient, &original)?, name);
+        }
+        assert_eq!(assign(&copied, 52)?[0], "99-000051", "it goes on");
+    }
+    Ok(())
+}
+
 /// Admits no patient above the second.
 #[derive(Debug)]
 struct TwoPatients;

@@ -76,6 +76,7 @@
 //! [`Remedy::Retry`]: crate::Remedy::Retry
 
 mod codec;
+mod copy;
 mod format_3;
 mod free_space;
 pub mod mark;

@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
-use redb::{Database, ReadOnlyDatabase, ReadableDatabase, WriteTransaction};
+use redb::{
+    Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, TransactionError,
+    WriteTransaction,
+};
 
 use crate::BackendError;
 use crate::ledger::pending::KeyMap;
@@ -74,6 +77,14 @@ impl DiskTables {
         self
     }
 
+    /// Begins to read the last commit.
+    pub(super) fn begin_read(&self) -> Result<ReadTransaction, TransactionError> {
+        match &self.handle {
+            Handle::Write(database) => database.begin_read(),
+            Handle::Read(database) => database.begin_read(),
+        }
+    }
+
     /// Sets the guard of the numbers, unless there is one.
     pub(super) fn set_guard(&self, guard: Arc<dyn NumberGuard>) {
         // The first one stays.
@@ -137,10 +148,7 @@ impl Tables for DiskTables {
     type Snapshot = View;
 
     fn snapshot(&self) -> Result<View, BackendError> {
-        let read = match &self.handle {
-            Handle::Write(database) => database.begin_read(),
-            Handle::Read(database) => database.begin_read(),
-        };
+        let read = self.begin_read().map_err(redb_error)?;
         let recent = match &self.handle {
             Handle::Write(_) => {
                 let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
@@ -151,7 +159,7 @@ impl Tables for DiskTables {
                 cache: Arc::clone(&self.cache),
             },
         };
-        View::new(&read.map_err(redb_error)?, recent).map_err(redb_error)
+        View::new(&read, recent).map_err(redb_error)
     }
 
     fn apply(&self, batch: &Batch) -> Result<(), BackendError> {
