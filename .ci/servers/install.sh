@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Installs the servers that the tests of the network and of exports need: install.sh [apt] [pip], by default both. Python
+# Installs the servers and tools that the tests need: install.sh [apt] [pip], by default both. Python
 # packages are pinned. Installed packages are skipped. VENV is the virtual environment to use.
 set -euo pipefail
 
 packages() {
     local want=() file
     for file in dcmtk:storescp orthanc:Orthanc curl:curl openssl:openssl \
-        dbus:dbus-run-session gnome-keyring:gnome-keyring-daemon libsecret-tools:secret-tool; do
+        dbus:dbus-run-session gnome-keyring:gnome-keyring-daemon libsecret-tools:secret-tool strace:strace; do
         PATH="$PATH:/usr/sbin" command -v "${file#*:}" >/dev/null || want+=("${file%:*}")
     done
     # Decodes JPEG 2000 for Orthanc.

@@ -122,6 +122,16 @@ pub(crate) enum Command {
     ///
     /// Use it when a patient withdraws or a study was imported by mistake. It cannot be undone.
     Delete(Delete),
+    /// Write the project into one file, also while it is in use. The file holds identifying data
+    ///
+    /// Use it every day, and before anything risky. It holds the lookups, the settings and the records,
+    /// not public/, which is backed up as any files are.
+    Backup(Backup),
+    /// Restore a backup into a new directory, or in the place of the project
+    ///
+    /// Use it when a project was lost or damaged, or moves to another computer. What it replaces is kept
+    /// in private/. New pseudonyms have numbers above all that were ever seen.
+    Restore(Restore),
     /// List the objects that were quarantined, and import them again
     ///
     /// Use it after an import, serve or retrieve that reports quarantined objects.
@@ -177,6 +187,8 @@ impl Command {
             Self::Index(_) => "index",
             Self::Reidentify(_) => "reidentify",
             Self::Delete(_) => "delete",
+            Self::Backup(_) => "backup",
+            Self::Restore(_) => "restore",
             Self::Quarantine(Quarantine::List { .. }) => "quarantine list",
             Self::Quarantine(Quarantine::Show { .. }) => "quarantine show",
             Self::Quarantine(Quarantine::Retry { .. }) => "quarantine retry",
@@ -278,6 +290,26 @@ pub(crate) struct Serve {
     /// Continue although the rules differ from those that the stored objects were made with
     #[arg(long)]
     pub(crate) accept_new_rules: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Backup {
+    /// New file, outside of the project
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Back up the quarantine too. It holds whole originals and may be large
+    #[arg(long)]
+    pub(crate) with_quarantine: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Restore {
+    /// File that anon backup made
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Do not ask before a project is replaced
+    #[arg(short, long)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Debug, Args)]

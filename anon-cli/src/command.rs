@@ -1,5 +1,6 @@
 //! The commands, one module each.
 
+mod backup;
 mod config;
 mod delete;
 mod echo;
@@ -15,6 +16,7 @@ mod outcome;
 mod patients;
 mod quarantine;
 mod reidentify;
+mod restore;
 mod retrieve;
 mod script;
 mod serve;
@@ -31,7 +33,7 @@ use crate::args::{Cli, Command, Global};
 use crate::exit::{ExitStatus, Failure};
 use crate::platform;
 use crate::project::trust::{Foreign, Purpose};
-use crate::project::{NetworkFs, NewRules, OpenOptions, Project, accepted, recent};
+use crate::project::{self, NetworkFs, NewRules, OpenOptions, Project, accepted, recent};
 use crate::report::Report;
 use crate::signal::Signals;
 
@@ -99,6 +101,11 @@ impl Context<'_> {
 /// Runs the command of the command line.
 pub(crate) fn run(cli: Cli, report: &Report) -> anyhow::Result<ExitStatus> {
     let project = project_of(&cli);
+    if let Some(project) = &project
+        && project::backup::finish(project)?
+    {
+        report.info("a restore that was interrupted is finished now");
+    }
     let existed = project.as_ref().is_some_and(Project::exists);
     if let Some(project) = project.as_ref().filter(|_| existed) {
         recent::remember(project);
@@ -163,6 +170,8 @@ fn dispatch(cli: Cli, report: &Report) -> anyhow::Result<ExitStatus> {
         Command::Index(args) => index::run(&context, &args),
         Command::Reidentify(args) => reidentify::run(&context, &args),
         Command::Delete(args) => delete::run(&context, &args),
+        Command::Backup(args) => backup::run(&context, &args),
+        Command::Restore(args) => restore::run(&context, &args),
         Command::Quarantine(action) => quarantine::run(&context, action),
         Command::Script(action) => script::run(&context, &action),
         Command::Config(action) => config::run(&context, action),

@@ -1,5 +1,5 @@
-//! `private/audit.jsonl`: records who saw or removed originals, accepted an object from quarantine or
-//! raised the counters, when, and how many. It holds no values, but for the reason that the user typed.
+//! `private/audit.jsonl`: records who saw or removed originals, accepted an object from quarantine,
+//! raised the counters, or made or restored a backup, when, and how many. It holds no values, but for the reason that the user typed.
 //!
 //! One JSON object a line, appended and synced before the command shows anything:
 //! `{"version":1,"when":"2025-01-31T12:00:00Z","uid":1000,"user":"jane","command":"index","count":3}`

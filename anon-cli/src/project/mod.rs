@@ -4,6 +4,7 @@
 
 pub(crate) mod accepted;
 pub(crate) mod audit;
+pub(crate) mod backup;
 mod directory;
 pub(crate) mod document;
 pub(crate) mod lock;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZero;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use std::{ops, thread};
@@ -232,6 +232,13 @@ pub(crate) fn open_store_file(
     DiskStore::open(&project.lookup_file(), identity, &disk_options(settings)).map_err(explain)
 }
 
+/// Opens a copy of a lookup store for reading, wherever it lies.
+pub(crate) fn open_copy(path: &Path, identity: Identity) -> anyhow::Result<DiskStore> {
+    DiskStore::open_read_only(path, identity, &DiskOptions::default()).context(Failure::CannotRun(
+        "cannot open a copy of the lookup store".into(),
+    ))
+}
+
 /// The state in which a lookup store was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Health {
@@ -258,6 +265,21 @@ pub(crate) fn look_at_lookups(
     project: &Project,
     settings: &ProjectSettings,
 ) -> anyhow::Result<(Arc<dyn LookupStore>, Health)> {
+    let (store, health) = look_at_store(project, settings)?;
+    if let Some(store) = store {
+        return Ok((store, health));
+    }
+    let secret = settings::secret(project, settings, missing_secret(project))?;
+    let empty = MemoryStore::new(identity(settings, secret.as_ref())?)
+        .context("the system has no random numbers to give")?;
+    Ok((Arc::new(empty), health))
+}
+
+/// Opens the lookup store for reading, also while another process writes to it. `None` if there is none.
+pub(crate) fn look_at_store(
+    project: &Project,
+    settings: &ProjectSettings,
+) -> anyhow::Result<(Option<Arc<DiskStore>>, Health)> {
     project.check_access()?;
     let path = project.lookup_file();
     let secret = settings::secret(project, settings, missing_secret(project))?;
@@ -265,9 +287,7 @@ pub(crate) fn look_at_lookups(
     let evidence = Evidence::gather(project, settings, &identity)?;
     if !path.exists() {
         evidence.check_none(project)?;
-        let empty =
-            MemoryStore::new(identity).context("the system has no random numbers to give")?;
-        return Ok((Arc::new(empty), Health::None));
+        return Ok((None, Health::None));
     }
     match DiskStore::open_read_only(&path, identity, &disk_options(settings)) {
         Ok(store) => {
@@ -279,7 +299,7 @@ pub(crate) fn look_at_lookups(
             } else {
                 Health::InUse
             };
-            Ok((Arc::new(store), health))
+            Ok((Some(Arc::new(store)), health))
         }
         // The last writer was killed. The first command that can lock the project repairs it.
         Err(OpenError::NotClosed) => match Lock::try_take(&project.lock_file())? {
@@ -290,7 +310,7 @@ pub(crate) fn look_at_lookups(
                 recover(&*lookups, &store).context("cannot repair what a crash left")?;
                 let OpenLookups { store, mark } = lookups;
                 mark.close()?;
-                Ok((store, Health::Repaired))
+                Ok((Some(store), Health::Repaired))
             }
         },
         Err(error) => Err(explain(error)),

@@ -16,6 +16,9 @@ mod s3_servers;
 
 mod accepted;
 mod archive;
+mod backup;
+#[cfg(target_os = "linux")]
+mod backup_kill;
 mod bad_input;
 mod clashes;
 mod config;

@@ -175,7 +175,9 @@ impl DirectorySink {
             .unwrap_or_else(PoisonError::into_inner);
         // There are no tags.
         if if_there != IfThere::Replace {
-            let there = series.state(to).map_err(destination_error("look at a file"))?;
+            let there = series
+                .state(to)
+                .map_err(destination_error("look at a file"))?;
             if there.is_some() {
                 return Err(Error::OtherObject);
             }

@@ -98,9 +98,10 @@ impl Evidence {
         }
         Err(refused(
             project,
-            "private/lookup.redb is not there, and pseudonyms were given: put it back from a copy (a \
-             new one would give their pseudonyms to others), or, if it is lost, begin a new one above \
-             every number that was given: no patient is recognised any more",
+            "private/lookup.redb is not there, and pseudonyms were given: put it back from a \
+             copy or restore the newest backup (anon restore FILE). A new one would give their \
+             pseudonyms to others. If all are lost, begin a new one above every number that was given; \
+             no patient is recognised any more then",
         ))
     }
 }
@@ -129,8 +130,9 @@ fn older(project: &Project) -> anyhow::Error {
     refused(
         project,
         "private/lookup.redb is an older copy: the project was in use after it was made, and it would \
-         give the numbers of that time to others. Put the newest one back, or, if that is lost, go on \
-         with this one above every number that was given",
+         give the numbers of that time to others. Put the newest one back, restore the newest backup \
+         (anon restore FILE), or, if both are lost, go on with this one above every number that was \
+         given",
     )
 }
 

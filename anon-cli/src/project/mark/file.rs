@@ -23,6 +23,17 @@ pub(super) enum Found {
     Damaged,
 }
 
+/// Returns the mark of a project. `None` if there is none, or a damaged one.
+///
+/// # Errors
+/// As [`find`].
+pub(crate) fn known(project: &Project) -> anyhow::Result<Option<StoreMark>> {
+    Ok(match find(project)? {
+        Found::Mark(mark) => Some(mark),
+        Found::Nothing | Found::Damaged => None,
+    })
+}
+
 /// Reads the mark of a project.
 ///
 /// # Errors
@@ -61,7 +72,7 @@ fn read(path: &Path) -> io::Result<String> {
 
 /// Replaces the mark. After a crash, the file holds either the old or the new one. Only the holder of
 /// the project may call this, one thread at a time.
-pub(super) fn write(path: &Path, mark: &StoreMark) -> io::Result<()> {
+pub(crate) fn write(path: &Path, mark: &StoreMark) -> io::Result<()> {
     // Always the same name, so that crashes leave one file at most. The next write replaces it.
     let fresh = path.with_extension("mark.new");
     let mut file = files::create_private(&fresh)?;

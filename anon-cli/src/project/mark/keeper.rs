@@ -17,7 +17,7 @@ use crate::project::mark::file;
 
 /// How far the ceilings are raised above the counters. A project that is not closed, and then gets an
 /// older store back, has a gap of at most this length.
-pub(super) const BLOCK: Numbers = Numbers {
+pub(crate) const BLOCK: Numbers = Numbers {
     patients: 1 << 10,
     uids: 1 << 16,
     accessions: 1 << 12,

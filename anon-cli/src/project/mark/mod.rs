@@ -23,5 +23,7 @@ pub(crate) mod evidence;
 mod file;
 pub(crate) mod keeper;
 mod objects;
-mod outputs;
+pub(crate) mod outputs;
 pub(crate) mod raise;
+
+pub(crate) use self::file::{known, write};

@@ -32,7 +32,7 @@ pub(super) fn top_level(public: &Path) -> io::Result<Vec<String>> {
 
 /// Walks `public/<patient>/<study>/<series>/<instance>.dcm`, without following links. Returns the
 /// highest numbers in the names, and calls `on_object` with each file.
-pub(super) fn walk(
+pub(crate) fn walk(
     public: &Path,
     identity: &Identity,
     on_object: &mut dyn FnMut(&Path) -> io::Result<()>,

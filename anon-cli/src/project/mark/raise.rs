@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use crate::exit::Failure;
 use crate::project::lock::Lock;
 use crate::project::mark::evidence;
-use crate::project::mark::file::{self, Found};
+use crate::project::mark::file;
 use crate::project::mark::keeper::BLOCK;
 use crate::project::mark::{objects, outputs};
 use crate::project::settings::Missing;
@@ -32,11 +32,9 @@ pub(crate) fn raise_counters(
     // Another secret would give other pseudonyms.
     let secret = settings::secret(project, settings, Missing::Refuse)?;
     let identity = open_project::identity(settings, secret.as_ref())?;
-    let mark = match file::find(project)? {
-        Found::Mark(mark) => Some(mark),
-        Found::Nothing | Found::Damaged => None,
-    };
-    let seen = seen(project, settings, &identity, &public, mark.as_ref())?;
+    let mark = file::known(project)?;
+    let ceilings = mark.map(|mark| mark.ceilings);
+    let seen = seen(project, settings, &identity, &public, ceilings)?;
     let store = open_project::open_store_file(project, settings, identity)?;
     let before = store.position()?;
     check_own(project, &store, &before, mark.as_ref())?;
@@ -76,22 +74,23 @@ fn check_own(
     Ok(())
 }
 
-/// Returns the highest numbers that may have been given, as the project shows them.
-fn seen(
+/// Returns the highest numbers that may have been given, as the project shows them. `ceilings` are those
+/// of its mark.
+pub(crate) fn seen(
     project: &Project,
     settings: &ProjectSettings,
     identity: &Identity,
     public: &Path,
-    mark: Option<&StoreMark>,
+    ceilings: Option<Numbers>,
 ) -> anyhow::Result<Numbers> {
     let what = "cannot read the directory of outputs";
     let mut seen = outputs::walk(public, identity, &mut |_| Ok(())).context(what)?;
     let patients = evidence::patients(project, settings)?;
     seen.patients = seen.patients.max(evidence::highest(&patients, identity));
-    if let Some(mark) = mark
-        && seen.is_within(mark.ceilings)
+    if let Some(ceilings) = ceilings
+        && seen.is_within(ceilings)
     {
-        return Ok(seen.max(mark.ceilings));
+        return Ok(seen.max(ceilings));
     }
     // No mark, or one as old as the store: names do not show every UID, and no accession number.
     outputs::walk(public, identity, &mut |object| {
@@ -99,7 +98,7 @@ fn seen(
         Ok(())
     })
     .context(what)?;
-    let known = mark.map_or_else(Numbers::default, |mark| mark.ceilings);
+    let known = ceilings.unwrap_or_default();
     // What was deleted, and what a deflated object holds, is not seen.
     Ok(seen.max(known).plus(BLOCK))
 }
