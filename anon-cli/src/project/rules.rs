@@ -33,14 +33,12 @@ pub(crate) fn of_project(
             "project.toml asks for the profile {profile:?}, and no profile is built in yet"
         )));
     }
-    match builtin(&settings.script) {
-        Some(rules) => Ok(Arc::new(rules)),
-        None => {
-            let path = project.root().join(&settings.script);
-            trust::check_file(project.root(), &path)?;
-            of_file(&path, settings.dialect)
-        }
+    if let Some(rules) = builtin(&settings.script) {
+        return Ok(Arc::new(rules));
     }
+    let path = project.root().join(&settings.script);
+    trust::check_file(project.root(), &path)?;
+    of_file(&path, settings.dialect)
 }
 
 /// The rules of a script file. Warnings go to the log, where its directory could identify: they have

@@ -17,6 +17,7 @@ const JANE: u32 = 54_321;
 const GROUP: u32 = 54_322;
 
 /// Returns true if this test can run commands as another user.
+#[expect(clippy::print_stderr, reason = "says why a test does nothing")]
 fn is_root() -> bool {
     let is_root = rustix::process::geteuid().is_root();
     if !is_root {

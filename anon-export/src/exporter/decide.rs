@@ -240,10 +240,18 @@ mod tests {
         EntityTag::new(text).unwrap()
     }
 
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "a row of the table has one or none"
+    )]
     fn listed(len: Option<u64>, with: Option<&str>) -> Option<ListedObject> {
         Some(ListedObject::new(object().key, len).with_tag(with.map(tag)))
     }
 
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "a row of the table has one or none"
+    )]
     fn sent(seconds: u64, with: Option<&str>, origin: Option<Origin>) -> Option<JournalEntry> {
         let entry = JournalEntry::new(10, Some(time(seconds)), with.map(tag));
         Some(entry.with_origin(origin))

@@ -46,7 +46,9 @@ impl Project {
         for key in keys {
             // As long as the object before.
             let mut other = bytes(key);
-            other.iter_mut().for_each(|byte| *byte ^= 1);
+            for byte in &mut other {
+                *byte ^= 1;
+            }
             write(&self.public(), key, &other);
         }
         self.origins = Some(KnownOrigins::of(keys, 1000, 1));

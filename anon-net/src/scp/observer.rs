@@ -292,7 +292,8 @@ fn refused_classes(contexts: &NegotiatedContexts) -> String {
     let mut text = joined(classes, CLASSES_NAMED, ", ");
     if unknown > 0 {
         let separator = if text.is_empty() { "" } else { ", " };
-        text.push_str(&format!("{separator}{unknown} that PS3.6 does not list"));
+        let unknown = unknown.to_string();
+        text.extend([separator, &unknown, " that PS3.6 does not list"]);
     }
     text
 }

@@ -39,11 +39,10 @@ pub(super) fn run(
     }
     let text = rules::read(Path::new(&file.file))?;
     let mode = match file.dialect {
-        Some(DialectName::Rsna) => return Ok(None),
         Some(DialectName::CtpCompatible) => Mode::Compatible,
         Some(DialectName::Ctp) => Mode::Strict,
         None if detect(&parse(&text).0) == Some(Dialect::Ctp) => Mode::Strict,
-        None => return Ok(None),
+        Some(DialectName::Rsna) | None => return Ok(None),
     };
     let script = match mode {
         Mode::Compatible => CtpScript::new(&parse(&text).0, mode),
@@ -77,8 +76,8 @@ fn explain(
         script.rule(&block)
     });
     let result = match (script.before_rule(tag, rule.is_some()), rule, &object) {
-        (Some(outcome), ..) => result(outcome, None),
-        (None, None, _) => result(Outcome::Keep, None),
+        (Some(outcome), ..) => result(&outcome, None),
+        (None, None, _) => result(&Outcome::Keep, None),
         (None, Some(rule), None) => ElementResult {
             outcome: outcome_of_action(rule),
             ..ElementResult::default()
@@ -113,7 +112,7 @@ fn outcome_of_action(rule: &CtpRule) -> &'static str {
     }
 }
 
-fn result(outcome: Outcome, value: Option<String>) -> ElementResult {
+fn result(outcome: &Outcome, value: Option<String>) -> ElementResult {
     let outcome = match outcome {
         Outcome::Keep | Outcome::Items => "keep",
         Outcome::Remove => "remove",
@@ -138,7 +137,7 @@ fn in_object(
             let reason = "the file has no such element, and a rule adds one only if it begins with @always()";
             ElementResult {
                 reason: is_absent.then(|| reason.to_owned()),
-                ..result(outcome, Some(text))
+                ..result(&outcome, Some(text))
             }
         }
         Err(stop) => ElementResult {

@@ -13,6 +13,7 @@ use anon_model::{
 use anyhow::Context as _;
 
 use crate::exit::Failure;
+use crate::platform::files;
 use crate::project::backup::archive::Archive;
 use crate::project::backup::pending;
 use crate::project::lock::Lock;
@@ -215,7 +216,7 @@ impl Restore<'_> {
         let create = || {
             pending::make_directory_of(self.project, &path)?;
             if name.starts_with("private/") || name == MARK {
-                platform::private_file(&path)
+                files::create_private(&path)
             } else {
                 File::create(&path)
             }

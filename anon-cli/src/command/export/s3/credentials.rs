@@ -67,8 +67,8 @@ fn with_own_names(project: &Project, s3: &S3, args: &Export) -> anyhow::Result<S
             &mut own.password_env,
             &mut own.password_keyring,
         ];
-        let named = names.into_iter().filter_map(Option::take).count();
-        if named > 0 && args.credentials_file.is_none() && args.password_env.is_none() {
+        let is_named = names.into_iter().filter_map(Option::take).count() > 0;
+        if is_named && args.credentials_file.is_none() && args.password_env.is_none() {
             return Err(Failure::configuration(
                 "the settings are those of another user, who must not choose your secrets; name them \
                  yourself: --credentials-file FILE, or --password-env VARIABLE for Cognito",

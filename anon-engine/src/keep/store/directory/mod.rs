@@ -231,17 +231,13 @@ impl Store for DirectoryStore {
     fn stored(&self, path: &OutputPath) -> Result<Option<StoredObject>, StoreError> {
         let target = self.target(path);
         let opened = || -> io::Result<_> {
-            match self.disk.open_native(&target)? {
-                Some(file) => {
-                    let len = file.metadata()?.len();
-                    Ok(StoredObject::File(file, len))
-                }
-                None => {
-                    let mut bytes = Vec::new();
-                    self.disk.open(&target)?.read_to_end(&mut bytes)?;
-                    Ok(StoredObject::Bytes(bytes))
-                }
+            if let Some(file) = self.disk.open_native(&target)? {
+                let len = file.metadata()?.len();
+                return Ok(StoredObject::File(file, len));
             }
+            let mut bytes = Vec::new();
+            self.disk.open(&target)?.read_to_end(&mut bytes)?;
+            Ok(StoredObject::Bytes(bytes))
         };
         match opened() {
             Ok(object) => Ok(Some(object)),
