@@ -133,26 +133,25 @@ fn link_in_place_of_a_patient_study_or_series_fails_the_object() {
     }
 }
 
-/// Swaps a directory with a link to `outside` until it is dropped.
+/// Swaps a file or directory with a link to `outside` until it is dropped.
+#[cfg(target_os = "linux")]
 struct Swapping {
     stop: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
+#[cfg(target_os = "linux")]
 impl Swapping {
-    fn start(path: PathBuf, outside: PathBuf) -> Self {
+    fn start(path: PathBuf, outside: &Path) -> Self {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+
         let stop = Arc::new(AtomicBool::new(false));
         let until = Arc::clone(&stop);
+        let link = path.with_extension("link");
+        symlink(outside, &link).expect("a link");
         let thread = std::thread::spawn(move || {
-            let (aside, link) = (path.with_extension("aside"), path.with_extension("link"));
             while !until.load(Ordering::Relaxed) {
-                // Each step can fail while the export makes the path again.
-                let _ = symlink(&outside, &link);
-                let _ = fs::rename(&path, &aside);
-                let _ = fs::rename(&link, &path);
-                std::thread::yield_now();
-                let _ = fs::remove_file(&path);
-                let _ = fs::rename(&aside, &path);
+                renameat_with(CWD, &path, CWD, &link, RenameFlags::EXCHANGE).expect("swapped");
             }
         });
         let thread = Some(thread);
@@ -160,6 +159,7 @@ impl Swapping {
     }
 }
 
+#[cfg(target_os = "linux")]
 impl Drop for Swapping {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
@@ -169,6 +169,7 @@ impl Drop for Swapping {
     }
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn links_planted_while_an_export_runs_receive_nothing() {
     let (_directory, to, outside) = made();
@@ -176,7 +177,7 @@ fn links_planted_while_an_export_runs_receive_nothing() {
     let path = to.join(format!("{patient}/{study}/{series}"));
     fs::create_dir_all(&path).expect("a directory");
     let sink = DirectorySink::open(&to).expect("a sink");
-    let swapping = Swapping::start(path, outside.clone());
+    let swapping = Swapping::start(path, &outside);
     for n in 0..400 {
         // Fails while the link is there.
         let _ = put(&sink, &key(1, 1, n));
@@ -253,6 +254,7 @@ fn another_directory_in_place_of_a_series_of_public_is_not_sent() {
     }
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn file_of_public_that_is_swapped_with_a_link_is_never_sent() {
     let (directory, _, outside) = made();
@@ -270,7 +272,7 @@ fn file_of_public_that_is_swapped_with_a_link_is_never_sent() {
         .expect("a file")
         .set_modified(modified)
         .expect("a time");
-    let swapping = Swapping::start(path, outside.join("secret"));
+    let swapping = Swapping::start(path, &outside.join("secret"));
     for _ in 0..2000 {
         let sink = Arc::new(MemorySink::new());
         let source = DirectorySource::new(&root);
