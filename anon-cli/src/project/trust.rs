@@ -255,7 +255,10 @@ impl<'r> Check<'r> {
             return Ok(());
         };
         let is_system = access.owner == 0 || Some(access.owner) == system_user()?;
+        // In a container, root works in a mounted directory of somebody. What is root's own in it was
+        // checked as such.
         let is_owner = access.owner == self.user
+            || self.user == 0
             || is_system
             || self.trust == Some(Trust::Group)
             || self.exports() && access.owner == self.owner;
