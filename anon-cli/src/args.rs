@@ -2,6 +2,7 @@
 
 mod config;
 mod query;
+mod script;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use clap_complete::Shell;
 
 pub(crate) use config::{Config, Whom};
 pub(crate) use query::{Find, Retrieve, Via};
+pub(crate) use script::{DialectName, Script, ScriptFile};
 
 /// De-identifies DICOM objects and keeps a lookup that lets the site, and only the site, re-identify them.
 #[derive(Debug, Parser)]
@@ -564,53 +566,4 @@ fn reason_text(text: &str) -> Result<String, &'static str> {
         text if text.chars().count() > 1000 => Err("it is longer than 1000 characters"),
         text => Ok(text.to_owned()),
     }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum DialectName {
-    /// The dialect of the RSNA DICOM Anonymizer V17 and V18
-    Rsna,
-    /// The dialect of CTP. What can let an original through is refused
-    #[value(alias = "ctp-strict")]
-    Ctp,
-    /// The dialect of CTP, with CTP's faults
-    CtpCompatible,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ScriptFile {
-    /// Script file, or the name of the built-in script: rsna-v17
-    #[arg(value_name = "FILE|NAME")]
-    pub(crate) file: String,
-    /// Dialect of the script, if the script does not state it
-    #[arg(long)]
-    pub(crate) dialect: Option<DialectName>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Script {
-    /// Report all errors and warnings of a script
-    Check {
-        #[command(flatten)]
-        script: ScriptFile,
-    },
-    /// Show the rules as this program understands them
-    Show {
-        #[command(flatten)]
-        script: ScriptFile,
-    },
-    /// Explain what happens to one data element
-    Explain {
-        #[command(flatten)]
-        script: ScriptFile,
-        /// Tag of the element: 00100020, (0010,0020) or PatientID
-        #[arg(value_name = "TAG")]
-        tag: String,
-        /// Show the result for this DICOM file. The value can identify a patient
-        #[arg(long, value_name = "DICOM")]
-        with: Option<PathBuf>,
-        /// Lookup table of a CTP script: lines of TYPE/VALUE=REPLACEMENT
-        #[arg(long, value_name = "TABLE")]
-        lookup: Option<PathBuf>,
-    },
 }
