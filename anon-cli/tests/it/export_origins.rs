@@ -269,41 +269,44 @@ fn account_without_lookups_exports_and_never_overwrites() -> Test {
     let scene = with_a()?;
     let journal = scene.path().join("journal");
     scene.set("export.journal", &journal.to_string_lossy())?;
-    for name in ["journal", "out", ".state"] {
+    for name in ["journal", "out", ".state", "exporter"] {
         let path = scene.path().join(name);
         fs::create_dir_all(&path)?;
         chown(&path, Some(EXPORTER), Some(EXPORTER))?;
     }
     chmod(scene.path(), 0o755)?;
-    let export = |more: &[&str]| -> Test<Option<Run>> {
-        let args = [
-            "-p", "project", "--format", "json", "export", "file:out", "--all",
-        ];
-        let mut command = scene.command(&[&args, more].concat());
-        command.uid(EXPORTER).gid(EXPORTER);
+    let run = |args: &[&str]| -> Test<Option<Run>> {
+        let mut command = scene.command(&[&["-p", "project", "--format", "json"], args].concat());
+        command
+            .uid(EXPORTER)
+            .gid(EXPORTER)
+            .env("XDG_CONFIG_HOME", scene.path().join("exporter"));
         match finish(&mut command) {
             // The directory of the program is closed to others.
             Err(error) if error.to_string().contains("Permission denied") => Ok(None),
             ran => Ok(Some(ran?)),
         }
     };
-    let Some(first) = export(&[])? else {
+    let export = || run(&["export", "file:out", "--all"]);
+    let Some(trusted) = run(&["config", "trust", "export"])? else {
         eprintln!("skipped: another user cannot run the program");
         return Ok(());
     };
+    trusted.exits(0);
+    let first = export()?.ok_or("it ran before")?;
     assert_eq!(first.exits(0).summary()?["sent"], 3);
-    let again = export(&[])?.ok_or("it ran before")?.exits(0);
+    let again = export()?.ok_or("it ran before")?.exits(0);
     assert_eq!(again.summary()?["skipped"], 3);
     let of_a = directory(&scene)?;
     touch_all(&scene)?;
-    let touched = export(&[])?.ok_or("it ran before")?.exits(0);
+    let touched = export()?.ok_or("it ran before")?.exits(0);
     assert_eq!(touched.summary()?["skipped"], 3, "the bytes are equal");
     fs::rename(&journal, scene.path().join("kept"))?;
     fs::create_dir(&journal)?;
     lose_the_store(&scene, JournalState::Lost)?;
     fs::remove_dir(&journal)?;
     fs::rename(scene.path().join("kept"), &journal)?;
-    assert_refused(export(&[])?.ok_or("it ran before")?, OTHER_OBJECT)?;
+    assert_refused(export()?.ok_or("it ran before")?, OTHER_OBJECT)?;
     assert!(directory(&scene)? == of_a, "A's bytes");
     Ok(())
 }

@@ -215,7 +215,7 @@ fn is_plain(name: &str) -> bool {
     !name.is_empty()
         && !name.contains(['\\', ':'])
         && !name.contains(char::is_control)
-        && name.split('/').all(|part| !part.is_empty())
+        && name.split('/').all(|part| !matches!(part, "" | "."))
         && Path::new(name).components().all(plain)
 }
 
