@@ -54,9 +54,24 @@ pub struct Evaluated {
     pub outcome: Outcome,
 }
 
+impl CtpScript {
+    /// Evaluates a rule for one object.
+    ///
+    /// # Errors
+    /// [`Stop`] if the object is not to be stored. Its words hold no value of the object.
+    pub fn evaluate(
+        &self,
+        rule: &CtpRule,
+        facts: &dyn Facts,
+        tables: &mut dyn Tables,
+    ) -> Result<Evaluated, Stop> {
+        Evaluator::new(self, facts, tables).rule(rule)
+    }
+}
+
 /// Evaluates the rules of one element.
 #[derive(Debug)]
-pub(super) struct Evaluator<'e> {
+struct Evaluator<'e> {
     script: &'e CtpScript,
     facts: &'e dyn Facts,
     tables: &'e mut dyn Tables,
@@ -72,11 +87,7 @@ pub(super) struct Evaluator<'e> {
 type Text = Result<String, Stop>;
 
 impl<'e> Evaluator<'e> {
-    pub(super) fn new(
-        script: &'e CtpScript,
-        facts: &'e dyn Facts,
-        tables: &'e mut dyn Tables,
-    ) -> Self {
+    fn new(script: &'e CtpScript, facts: &'e dyn Facts, tables: &'e mut dyn Tables) -> Self {
         Self {
             script,
             facts,
@@ -88,7 +99,7 @@ impl<'e> Evaluator<'e> {
         }
     }
 
-    pub(super) fn rule(mut self, rule: &CtpRule) -> Result<Evaluated, Stop> {
+    fn rule(mut self, rule: &CtpRule) -> Result<Evaluated, Stop> {
         self.this = rule.target().clone();
         let text = self.expression(&rule.expression)?;
         let outcome = self.outcome(&text)?;

@@ -4,11 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use dicom_core::Tag;
 
-use super::evaluate::{Evaluated, Evaluator, Outcome, Stop};
 use super::expression::Expression;
 use super::function::Function;
 use super::reference::Step;
-use super::{Facts, Tables};
 use crate::span::Lines;
 use crate::syntax::script::{Enabled, Script, Target};
 
@@ -225,22 +223,9 @@ impl CtpScript {
         self.aliases.get(name).cloned()
     }
 
-    /// Evaluates a rule for one object.
-    ///
-    /// # Errors
-    /// [`Stop`] if the object is not to be stored. Its words hold no value of the object.
-    pub fn evaluate(
-        &self,
-        rule: &CtpRule,
-        facts: &dyn Facts,
-        tables: &mut dyn Tables,
-    ) -> Result<Evaluated, Stop> {
-        Evaluator::new(self, facts, tables).rule(rule)
-    }
-
-    /// Returns what the switches and the kept groups do with an element of the root data set or of a processed
-    /// item, before its rule is asked: `None` means that its rule decides, or that it stays if it has none.
-    pub fn before_rule(&self, tag: Tag, has_rule: bool) -> Option<Outcome> {
+    /// Returns true if the switches remove an element of the root data set or of a processed item, whatever its
+    /// rule says. Otherwise its rule decides, and without one it stays.
+    pub fn removes(&self, tag: Tag, has_rule: bool) -> bool {
         let is_private = tag.0 % 2 == 1;
         let is_overlay = tag.0 & 0xFF00 == 0x6000;
         let is_curve = tag.0 & 0xFF00 == 0x5000;
@@ -260,7 +245,7 @@ impl CtpScript {
             || is_exempt(is_curve, curves);
         let goes = !has_rule && !stays && (unspecified_elements || (private_groups && is_private));
         let is_stray_curve = is_curve && curves && self.mode == Mode::Strict;
-        (goes || is_stray_curve || (overlays && is_overlay)).then_some(Outcome::Remove)
+        goes || is_stray_curve || (overlays && is_overlay)
     }
 }
 

@@ -75,14 +75,14 @@ fn explain(
         let block = object.as_ref()?.private_step(tag)?;
         script.rule(&block)
     });
-    let result = match (script.before_rule(tag, rule.is_some()), rule, &object) {
-        (Some(outcome), ..) => result(&outcome, None),
-        (None, None, _) => result(&Outcome::Keep, None),
-        (None, Some(rule), None) => ElementResult {
+    let result = match (rule, &object) {
+        _ if script.removes(tag, rule.is_some()) => result(&Outcome::Remove, None),
+        (None, _) => result(&Outcome::Keep, None),
+        (Some(rule), None) => ElementResult {
             outcome: outcome_of_action(rule),
             ..ElementResult::default()
         },
-        (None, Some(rule), Some(object)) => in_object(
+        (Some(rule), Some(object)) => in_object(
             script.evaluate(rule, object, &mut tables),
             rule,
             object.has_element(tag),
