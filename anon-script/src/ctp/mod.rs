@@ -26,9 +26,9 @@
 //! Dates whose year would have more than four digits are emptied in both.
 //!
 //! # Limits
-//! Rules that the third argument of `@hashuid` names are evaluated up to 8 inside one another, and 1,000 for one
-//! element. Clauses are nested up
-//! to 32 times. A regular expression takes 100,000 steps at most. Beyond, the object is quarantined.
+//! Rules that the third argument of `@hashuid` names are evaluated up to 8 inside one another, and up to 1,000 for
+//! one element. A regular expression takes 100,000 steps at most. Beyond, the object is quarantined. Clauses that
+//! are nested deeper than 32 are empty.
 
 mod date;
 mod digest;
