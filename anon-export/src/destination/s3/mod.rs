@@ -59,6 +59,7 @@ mod config;
 mod credentials;
 mod digest;
 mod endpoint;
+mod existing;
 mod key_locks;
 mod layout;
 mod memory_budget;
