@@ -105,6 +105,7 @@ pub mod builtin;
 pub mod check;
 pub mod ctp;
 pub mod diagnostic;
+pub mod object;
 pub mod rule_set;
 pub mod rules;
 mod span;
@@ -114,9 +115,12 @@ pub mod syntax;
 pub use builtin::{BUILTINS, builtin};
 pub use check::{Compiled, Dialect, load};
 pub use diagnostic::{Code, Diagnostic, Severity};
-pub use dicom_core::Tag;
+pub use dicom_core::{Tag, VR};
+pub use object::{
+    Insert, InsertValue, Look, ObjectHeader, ObjectRules, Place, Refused, SeenElement, SeenValue,
+};
 pub use rule_set::{Row, RuleSet};
-pub use rules::{Action, Element, Method, Rules};
+pub use rules::{Action, Element, ItemElement, ItemValue, Method, Rules, State};
 pub use stays::{Stays, keyword};
 pub use syntax::script::{self, Script};
 pub use syntax::{Position, Span, parse};

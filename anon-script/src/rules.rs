@@ -3,7 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use dicom_core::Tag;
+use dicom_core::{Tag, VR};
+
+use crate::object::{Insert, Look, ObjectHeader, ObjectRules, Refused};
 
 /// What is done with one data element.
 ///
@@ -38,8 +40,38 @@ pub enum Action {
         /// The multiple, in the age's own unit.
         width: u16,
     },
-    /// The value is replaced by this text, in the data set's own character set.
+    /// The value is replaced by this text, in the data set's own character set. The object is refused
+    /// if the text does not fit the VR.
     Replace(Arc<str>),
+    /// As [`Replace`](Self::Replace), for a text that was computed from the object: the element is
+    /// emptied, with a remark, if the text does not fit the VR.
+    Computed(Arc<str>),
+    /// A sequence is replaced by one item with these elements, sorted by tag.
+    Item(Arc<[ItemElement]>),
+    /// More than the tag decides: [`ObjectRules::decide`] is asked.
+    Decide,
+}
+
+/// An element of an item that rules write.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_structs, reason = "rules make them")]
+pub struct ItemElement {
+    /// The tag.
+    pub tag: Tag,
+    /// The VR, which is not SQ unless the value is [`ItemValue::Items`].
+    pub vr: VR,
+    /// The value.
+    pub value: ItemValue,
+}
+
+/// The value of an [`ItemElement`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "an engine must meet every value")]
+pub enum ItemValue {
+    /// A text of ASCII characters, with backslashes between values; numbers in decimal.
+    Text(Arc<str>),
+    /// A sequence with one item.
+    Item(Arc<[ItemElement]>),
 }
 
 /// The place of a data element that a rule is asked about.
@@ -77,17 +109,40 @@ pub struct Element {
     pub tag: Tag,
     /// Nesting depth: 0 in the root data set, 1 in an item of a sequence of the root, and so on.
     pub depth: u16,
+    /// What the rules know of the way to the data set that holds the element.
+    pub state: State,
 }
+
+/// What rules know of the way to a data set: which table of theirs holds there.
+///
+/// The root has the state of [`ObjectRules::root`], the items of a sequence that of [`Rules::items`]. An
+/// engine hands the number on and does not interpret it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "the number has a meaning for the rules alone"
+)]
+pub struct State(pub u32);
 
 impl Element {
     /// An element of the root data set.
     pub const fn root(tag: Tag) -> Self {
-        Self { tag, depth: 0 }
+        Self::nested(tag, 0)
     }
 
     /// An element `depth` items deep.
     pub const fn nested(tag: Tag, depth: u16) -> Self {
-        Self { tag, depth }
+        Self {
+            tag,
+            depth,
+            state: State(0),
+        }
+    }
+
+    /// The element in a data set with this state.
+    #[must_use]
+    pub const fn in_state(self, state: State) -> Self {
+        Self { state, ..self }
     }
 }
 
@@ -167,6 +222,41 @@ impl Method {
 pub trait Rules: Send + Sync + fmt::Debug {
     /// The action for an element. Total: never "no rule".
     fn action(&self, element: Element) -> &Action;
+
+    /// The state of the items of a sequence that stays. By default that of the data set around it.
+    fn items(&self, sequence: Element) -> State {
+        sequence.state
+    }
+
+    /// What the rules must see of an object before its first element is decided about. The default is
+    /// nothing, and [`begin`](Self::begin) is not called.
+    fn look(&self) -> Look {
+        Look::Nothing
+    }
+
+    /// Begins an object. Called once an object, after the look.
+    ///
+    /// # Errors
+    /// [`Refused`] if the object is not to be stored.
+    fn begin<'r>(
+        &'r self,
+        header: &'r ObjectHeader,
+    ) -> Result<Option<Box<dyn ObjectRules + 'r>>, Refused> {
+        let _ = header;
+        Ok(None)
+    }
+
+    /// The elements that are written into every root data set, sorted by tag. They replace those of the
+    /// object. Group 0013 of [`Insert::BLOCK`] is private.
+    fn inserts(&self) -> &[Insert] {
+        Insert::RSNA
+    }
+
+    /// True if Study, Series and SOP Instance UID of the root are what the rules say, as other elements.
+    /// By default they are always pseudonyms. Paths and the index have pseudonyms in either case.
+    fn decides_own_uids(&self) -> bool {
+        false
+    }
 
     /// What an output says of how it was de-identified.
     fn method(&self) -> &Method;
