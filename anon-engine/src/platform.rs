@@ -8,6 +8,7 @@ use std::path::Path;
 
 #[cfg(not(unix))]
 use self::generic as system;
+use self::no_links::Pinned;
 #[cfg(unix)]
 use self::unix as system;
 
@@ -51,12 +52,12 @@ pub(crate) fn append_range(
 }
 
 /// Renames a file or directory, and never replaces an existing one.
-pub(crate) fn rename_no_replace(from: &Path, to: &Path) -> io::Result<()> {
+pub(crate) fn rename_no_replace(from: &Pinned, to: &Pinned) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     if let Some(done) = linux::rename_no_replace(from, to) {
         return done;
     }
-    portable::rename_no_replace(from, to)
+    portable::rename_no_replace(&from.path(), &to.path())
 }
 
 /// Makes a file without a name on the file system of a directory, if the system supports it.
@@ -65,8 +66,8 @@ pub(crate) fn create_unnamed(dir: &Path) -> io::Result<File> {
 }
 
 /// Gives a file of [`create_unnamed`] a name, and never replaces an existing file.
-pub(crate) fn give_name(file: &File, path: &Path) -> io::Result<()> {
-    unnamed::give_name(file, path)
+pub(crate) fn give_name(file: &File, entry: &Pinned) -> io::Result<()> {
+    unnamed::give_name(file, entry)
 }
 
 /// Reserves room for `more` open files. Fails if the process may not have that many.
@@ -260,12 +261,12 @@ mod linux {
     use std::fs::{File, OpenOptions};
     use std::io;
     use std::os::unix::fs::OpenOptionsExt;
-    use std::path::Path;
 
-    use rustix::fs::{CWD, OFlags, RenameFlags, copy_file_range, renameat_with};
+    use rustix::fs::{OFlags, RenameFlags, copy_file_range, renameat_with};
     use rustix::io::Errno;
 
     use super::CopyError;
+    use super::no_links::Pinned;
 
     /// Makes opening a FIFO not wait for a writer.
     pub(super) fn do_not_wait(options: &mut OpenOptions) {
@@ -306,8 +307,9 @@ mod linux {
     }
 
     /// Returns `None` if the file system does not support the call.
-    pub(super) fn rename_no_replace(from: &Path, to: &Path) -> Option<io::Result<()>> {
-        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+    pub(super) fn rename_no_replace(from: &Pinned, to: &Pinned) -> Option<io::Result<()>> {
+        let ((from_dir, from), (to_dir, to)) = (from.at(), to.at());
+        match renameat_with(from_dir, from, to_dir, to, RenameFlags::NOREPLACE) {
             Err(error) if cannot(error) => None,
             result => Some(result.map_err(io::Error::from)),
         }
@@ -333,6 +335,8 @@ mod unnamed {
     use rustix::fs::{AtFlags, CWD, OFlags, linkat};
     use rustix::io::{Errno, fcntl_dupfd_cloexec};
 
+    use super::no_links::Pinned;
+
     pub(super) fn create(dir: &Path) -> io::Result<File> {
         let flags = OFlags::TMPFILE.bits().cast_signed();
         let mut options = OpenOptions::new();
@@ -340,17 +344,19 @@ mod unnamed {
     }
 
     /// Falls back to /proc: before Linux 6.10, `AT_EMPTY_PATH` needed a privilege.
-    pub(super) fn give_name(file: &File, path: &Path) -> io::Result<()> {
-        match linkat(file, "", CWD, path, AtFlags::EMPTY_PATH) {
+    pub(super) fn give_name(file: &File, entry: &Pinned) -> io::Result<()> {
+        let (dir, name) = entry.at();
+        match linkat(file, "", dir, name, AtFlags::EMPTY_PATH) {
             // The directory is missing, or the privilege is.
-            Err(Errno::NOENT) => give_name_by_proc(file, path),
+            Err(Errno::NOENT) => give_name_by_proc(file, entry),
             result => Ok(result?),
         }
     }
 
-    pub(super) fn give_name_by_proc(file: &File, path: &Path) -> io::Result<()> {
+    pub(super) fn give_name_by_proc(file: &File, entry: &Pinned) -> io::Result<()> {
         let at = format!("/proc/self/fd/{}", file.as_raw_fd());
-        Ok(linkat(CWD, at, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
+        let (dir, name) = entry.at();
+        Ok(linkat(CWD, at, dir, name, AtFlags::SYMLINK_FOLLOW)?)
     }
 
     /// Grows the table of open files once. Otherwise each thread that finds the table full waits
@@ -367,11 +373,13 @@ mod unnamed {
     use std::io;
     use std::path::Path;
 
+    use super::no_links::Pinned;
+
     pub(super) fn create(_: &Path) -> io::Result<File> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    pub(super) fn give_name(_: &File, _: &Path) -> io::Result<()> {
+    pub(super) fn give_name(_: &File, _: &Pinned) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
 

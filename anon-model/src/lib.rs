@@ -97,7 +97,7 @@ pub use error::{BackendError, Remedy};
 pub use identity::modality::Modality;
 pub use identity::phi::Phi;
 pub use identity::pseudonym::{
-    AdoptError, AssignError, Assigned, Conflict, Counts, DigestVersion, Fingerprint,
+    AdoptError, AssignError, Assigned, Conflict, Counts, DigestVersion, Fingerprint, GivenNames,
     InstanceConflict, Names, Pseudonyms, Space, StoredInstance, StudyConflict, Wanted,
 };
 pub use identity::scheme::{Dates, Identity, IdentityMismatch, Scheme, Secret};

@@ -179,12 +179,12 @@ impl<'p> Place<'p> {
 }
 
 /// An object that the rules do not store.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 #[expect(clippy::exhaustive_structs, reason = "rules make them")]
 pub struct Refused {
     /// Why. Holds no value of the object.
-    pub reason: String,
+    pub reason: &'static str,
 }
 
 /// Rules for one object.

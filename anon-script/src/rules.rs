@@ -126,11 +126,13 @@ pub struct State(pub u32);
 
 impl Element {
     /// An element of the root data set.
+    #[inline]
     pub const fn root(tag: Tag) -> Self {
         Self::nested(tag, 0)
     }
 
     /// An element `depth` items deep.
+    #[inline]
     pub const fn nested(tag: Tag, depth: u16) -> Self {
         Self {
             tag,
@@ -141,6 +143,7 @@ impl Element {
 
     /// The element in a data set with this state.
     #[must_use]
+    #[inline]
     pub const fn in_state(self, state: State) -> Self {
         Self { state, ..self }
     }
@@ -252,9 +255,12 @@ pub trait Rules: Send + Sync + fmt::Debug {
         Insert::RSNA
     }
 
-    /// True if Study, Series and SOP Instance UID of the root are what the rules say, as other elements.
-    /// By default they are always pseudonyms. Paths and the index have pseudonyms in either case.
-    fn decides_own_uids(&self) -> bool {
+    /// True if the rules alone decide about what identifies the object.
+    ///
+    /// By default they do not: Study, Series and SOP Instance UID of the root are always pseudonyms, and
+    /// so are Patient's Name and Patient ID in items that stay, unless they are emptied. Paths and the
+    /// index have pseudonyms in either case.
+    fn decides_identity(&self) -> bool {
         false
     }
 

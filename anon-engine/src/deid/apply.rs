@@ -81,7 +81,7 @@ fn apply_into(plan: &Plan<'_>, names: &Names, out: &mut Vec<u8>) -> Result<(), R
     file_meta::write(
         &mut buffer,
         plan.sop_class(),
-        &names.instance,
+        plan.instance.as_deref().unwrap_or(&names.instance),
         &plan.syntax.uid,
     );
     let mut emitter = Emitter::new(plan, names, buffer, LongRanges::Copy)?;
@@ -108,7 +108,7 @@ fn file_meta_bytes(plan: &Plan<'_>, names: &Names, room: usize) -> Vec<u8> {
     file_meta::write(
         &mut out,
         plan.sop_class(),
-        &names.instance,
+        plan.instance.as_deref().unwrap_or(&names.instance),
         &plan.syntax.uid,
     );
     out

@@ -1,48 +1,35 @@
 //! The elements by which an output says that it is de-identified (PS3.15 section E.1.1): (0012,0062)
 //! to (0012,0064) of the Patient Module (PS3.3 section C.7.1.1), and a private block in group 0013.
 
+use anon_script::object::{Insert, InsertValue};
 use dicom_core::Tag;
 
+use crate::deid::eval;
 use crate::deid::policy::Policy;
 use crate::deid::template::{Edit, EditValue, Template};
 use crate::read::dictionary::Vr;
 use crate::read::scan::Encoding;
+use crate::read::text::Charset;
 use crate::refusal::{Category, Refusal};
 
-/// The private creator of V17, written to (0013,0010).
-pub const PRIVATE_CREATOR: &str = "RSNA";
-
-pub(crate) const PATIENT_NAME: Tag = Tag(0x0010, 0x0010);
-pub(crate) const PATIENT_ID: Tag = Tag(0x0010, 0x0020);
-const IDENTITY_REMOVED: Tag = Tag(0x0012, 0x0062);
-const METHOD: Tag = Tag(0x0012, 0x0063);
 const METHOD_CODES: Tag = Tag(0x0012, 0x0064);
-const CREATOR: Tag = Tag(0x0013, 0x0010);
-const SITE: Tag = Tag(0x0013, 0x1001);
-const PROJECT: Tag = Tag(0x0013, 0x1003);
 
-/// The elements that are written into every root data set, in the order of tags (PS3.5 section 7.1).
-pub(crate) const INSERTED: [Tag; 8] = [
-    PATIENT_NAME,
-    PATIENT_ID,
-    IDENTITY_REMOVED,
-    METHOD,
-    METHOD_CODES,
-    CREATOR,
-    SITE,
-    PROJECT,
-];
-
-/// Returns true for the root elements that [`INSERTED`] replaces, and for the rest of our private
-/// block, which would otherwise be read under our private creator (PS3.5 section 7.8.1).
+/// Returns a bit for each group of the inserted elements, modulo 64.
 #[inline]
-pub(crate) fn is_replaced(tag: Tag) -> bool {
-    match tag.0 {
-        0x0010 => matches!(tag.1, 0x0010 | 0x0020),
-        0x0012 => matches!(tag.1, 0x0062..=0x0064),
-        0x0013 => tag.1 == 0x0010 || tag.1 & 0xFF00 == 0x1000,
-        _ => false,
-    }
+pub(crate) fn groups(inserts: &[Insert]) -> u64 {
+    let bits = inserts.iter().map(|insert| 1 << (insert.tag.0 & 63));
+    bits.fold(0, |all, bit: u64| all | bit)
+}
+
+/// Returns true for the root elements that the inserted ones replace, and for the rest of their private
+/// blocks, which would otherwise be read under our private creator (PS3.5 section 7.8.1).
+#[inline(never)]
+pub(crate) fn is_replaced(inserts: &[Insert], tag: Tag) -> bool {
+    inserts.iter().any(|insert| {
+        let Tag(group, element) = insert.tag;
+        let is_block = group % 2 == 1 && matches!(element, 0x10..=0xFF) && tag.1 >> 8 == element;
+        group == tag.0 && (element == tag.1 || is_block)
+    })
 }
 
 /// Returns true if a text can be written as one value in any character set: printable ASCII without
@@ -75,23 +62,31 @@ pub(crate) fn check(policy: &Policy) -> Result<(), Refusal> {
     Err(Refusal::new(Category::StorageError, reason))
 }
 
-/// Appends one of [`INSERTED`].
+/// Appends an inserted element. Returns `None` if it is too long.
 pub(crate) fn insert(
     template: &mut Template,
     policy: &Policy,
     encoding: Encoding,
-    tag: Tag,
+    insert: &Insert,
 ) -> Option<()> {
-    let mut text = |vr, text: &str| template.element(encoding, tag, vr, text.as_bytes());
-    match tag {
-        IDENTITY_REMOVED => text(Vr::CS, "YES"),
-        METHOD => text(Vr::LO, &policy.rules.method().text),
-        CREATOR => text(Vr::LO, PRIVATE_CREATOR),
-        SITE => text(Vr::SH, &policy.site_id),
-        PROJECT => text(Vr::SH, &policy.project_name),
-        METHOD_CODES => codes(template, policy, encoding),
-        _ => {
-            let vr = if tag == PATIENT_NAME { Vr::PN } else { Vr::LO };
+    let (tag, vr) = (insert.tag, Vr::of(insert.vr.to_bytes()));
+    let mut text = |text: &str| template.element(encoding, tag, vr, text.as_bytes());
+    match &insert.value {
+        InsertValue::Text(fixed) => text(fixed),
+        InsertValue::MethodText => text(&policy.rules.method().text),
+        InsertValue::SiteId => text(&policy.site_id),
+        InsertValue::ProjectName => text(&policy.project_name),
+        InsertValue::MethodCodes => codes(template, policy, encoding),
+        InsertValue::Computed(computed) => {
+            let mut value = Vec::new();
+            let charset = Charset::default();
+            // A value that does not fit its VR is left out.
+            let Some(()) = eval::text::encode(&mut value, computed, vr, encoding, &charset) else {
+                return Some(());
+            };
+            template.element(encoding, tag, vr, &value)
+        }
+        InsertValue::Patient => {
             template.edit(Edit {
                 tag,
                 vr,

@@ -39,6 +39,11 @@ impl OutputPath {
         })
     }
 
+    /// Returns true if a text can be a part of a path.
+    pub(crate) fn is_name(part: &str) -> bool {
+        is_safe(part)
+    }
+
     /// Checks the parts as [`new`](Self::new) does, without making a path.
     pub(crate) fn check(parts: [&str; 4]) -> Result<(), Refusal> {
         if parts.iter().all(|part| is_safe(part)) {

@@ -72,11 +72,13 @@ impl Plan<'_> {
         };
         let output = self.apply(&names)?;
         let output = DataSet::of(DataSetBytes::Output(&output), limits, self.scratch)?;
-        Ok(if are_equal(&output, &stored, limits)? {
-            Repeat::SameInOtherSyntax
-        } else {
-            Repeat::Other
-        })
+        Ok(
+            if are_equal(&output, &stored, (limits, self.policy.rules.inserts()))? {
+                Repeat::SameInOtherSyntax
+            } else {
+                Repeat::Other
+            },
+        )
     }
 
     /// Returns true if this object has the fingerprint that was recorded, in the version of the record.

@@ -5,29 +5,33 @@
 //! is rewritten to lead through the open directory: a link that is put there later changes nothing. Other
 //! systems look at each directory on the path by name.
 
+use std::borrow::Cow;
+use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A path that can be used as long as this lives.
+/// An entry of a directory, which can be used as long as this lives.
 #[derive(Debug)]
 pub(crate) struct Pinned {
-    path: PathBuf,
+    /// The open directory. `None`: the path leads there by itself.
     #[cfg(target_os = "linux")]
-    _directory: Option<std::os::fd::OwnedFd>,
+    directory: Option<std::os::fd::OwnedFd>,
+    /// The name in the directory, or the path.
+    path: PathBuf,
 }
 
 impl Pinned {
     /// Returns a path as it is.
     pub(crate) fn as_is(path: &Path) -> Self {
         Self {
-            path: path.to_owned(),
             #[cfg(target_os = "linux")]
-            _directory: None,
+            directory: None,
+            path: path.to_owned(),
         }
     }
 
-    /// Returns a path to an entry of a directory. `root` has no links; `below` leads from there to the
-    /// entry, which may be missing or be a link itself.
+    /// Returns an entry of a directory. `root` has no links; `below` leads from there to the entry, which
+    /// may be missing or be a link itself.
     ///
     /// # Errors
     /// If a directory on the path is a link, is missing, or cannot be opened.
@@ -49,9 +53,34 @@ impl Pinned {
         system::directory(root, below)
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    /// Returns a path that leads there.
+    pub(crate) fn path(&self) -> Cow<'_, Path> {
+        #[cfg(target_os = "linux")]
+        if let Some(directory) = &self.directory {
+            use std::os::fd::AsRawFd as _;
+            let directory = format!("/proc/self/fd/{}", directory.as_raw_fd());
+            return Cow::Owned(Path::new(&directory).join(&self.path));
+        }
+        Cow::Borrowed(&self.path)
     }
+
+    /// Returns the open directory, and the name in it. Faster than [`path`](Self::path), which leads
+    /// through /proc: publishing 5,000 small files took 1.1 times as long with it.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn at(&self) -> (std::os::fd::BorrowedFd<'_>, &Path) {
+        use std::os::fd::AsFd as _;
+        let directory = self.directory.as_ref();
+        let directory = directory.map_or(rustix::fs::CWD, |directory| directory.as_fd());
+        (directory, &self.path)
+    }
+}
+
+/// Returns what an entry is. It may be a link itself.
+///
+/// # Errors
+/// As [`Pinned::entry`]; [`io::ErrorKind::NotFound`] if there is none.
+pub(crate) fn metadata(root: &Path, below: &Path) -> io::Result<Metadata> {
+    system::metadata(root, below)
 }
 
 /// The error of a link that is not followed.
@@ -82,19 +111,19 @@ pub(crate) fn real_path(path: &Path) -> io::Result<PathBuf> {
 
 #[cfg(target_os = "linux")]
 mod system {
+    use std::fs::{File, Metadata};
     use std::io;
-    use std::os::fd::{AsRawFd, OwnedFd};
-    use std::path::{Component, Path};
+    use std::os::fd::OwnedFd;
+    use std::path::{Component, Path, PathBuf};
 
     use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, open, openat, openat2};
     use rustix::io::Errno;
 
     use super::{Pinned, is_a_link};
 
-    const FLAGS: OFlags = OFlags::PATH
-        .union(OFlags::DIRECTORY)
-        .union(OFlags::CLOEXEC)
-        .union(OFlags::NOFOLLOW);
+    const ENTRY: OFlags = OFlags::PATH.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
+
+    const FLAGS: OFlags = ENTRY.union(OFlags::DIRECTORY);
 
     pub(super) fn directory(root: &Path, below: &Path) -> io::Result<Pinned> {
         let path = root.join(below);
@@ -106,16 +135,26 @@ mod system {
         };
         // A link in the place of the last directory is no directory.
         let directory = opened.map_err(|error| {
-            if path.is_symlink() {
+            if error.kind() != io::ErrorKind::NotFound && path.is_symlink() {
                 is_a_link()
             } else {
                 error
             }
         })?;
         Ok(Pinned {
-            path: format!("/proc/self/fd/{}", directory.as_raw_fd()).into(),
-            _directory: Some(directory),
+            path: PathBuf::new(),
+            directory: Some(directory),
         })
+    }
+
+    /// In one call, which also finds that the directory is missing.
+    pub(super) fn metadata(root: &Path, below: &Path) -> io::Result<Metadata> {
+        let path = root.join(below);
+        match openat2(CWD, &path, ENTRY, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
+            Ok(opened) => File::from(opened).metadata(),
+            Err(Errno::NOENT) => Err(io::ErrorKind::NotFound.into()),
+            Err(_) => Pinned::entry(root, below)?.path().symlink_metadata(),
+        }
     }
 
     /// Opens each directory in the one before.
@@ -137,10 +176,19 @@ use by_name as system;
 /// The fallback: looks at each directory below the root by name.
 #[cfg(any(test, not(target_os = "linux")))]
 mod by_name {
+    use std::fs::Metadata;
     use std::io;
     use std::path::Path;
 
     use super::{Pinned, is_a_link};
+
+    #[cfg_attr(
+        target_os = "linux",
+        expect(dead_code, reason = "Linux has a better call")
+    )]
+    pub(super) fn metadata(root: &Path, below: &Path) -> io::Result<Metadata> {
+        Pinned::entry(root, below)?.path().symlink_metadata()
+    }
 
     pub(super) fn directory(root: &Path, below: &Path) -> io::Result<Pinned> {
         let mut path = root.to_owned();

@@ -186,7 +186,7 @@ fn copies_append_the_same_range() {
 fn both_ways_give_a_name_that_is_free() {
     let dir = tempfile::tempdir().unwrap();
     for (name, give) in [
-        ("by itself", unnamed::give_name as fn(&File, &Path) -> _),
+        ("by itself", unnamed::give_name as fn(&File, &Pinned) -> _),
         ("by /proc", unnamed::give_name_by_proc),
     ] {
         let Ok(mut file) = create_unnamed(dir.path()) else {
@@ -194,6 +194,7 @@ fn both_ways_give_a_name_that_is_free() {
         };
         file.write_all(b"text").unwrap();
         let path = dir.path().join(name.replace('/', "-"));
+        let give = |file: &File, path: &Path| give(file, &Pinned::as_is(path));
         let missing = give(&file, &path.join("missing")).unwrap_err();
         assert_eq!(missing.kind(), io::ErrorKind::NotFound, "{name}");
         give(&file, &path).unwrap();
@@ -210,7 +211,8 @@ fn neither_rename_replaces() {
     for (name, rename) in [
         (
             "system",
-            rename_no_replace as fn(&Path, &Path) -> io::Result<()>,
+            (|from, to| rename_no_replace(&Pinned::as_is(from), &Pinned::as_is(to)))
+                as fn(&Path, &Path) -> io::Result<()>,
         ),
         ("portable", portable::rename_no_replace),
     ] {

@@ -14,6 +14,7 @@ mod hostile;
 mod identity;
 mod kept;
 mod many_values;
+mod object_rules;
 mod outputs;
 mod pixel_data;
 mod properties;

@@ -5,8 +5,8 @@ use super::{
     with_uids,
 };
 use crate::{
-    AdoptError, Assigned, Conflict, Counts, DigestVersion, Fingerprint, LookupStore, Phi, Space,
-    StudyConflict,
+    AdoptError, AssignError, Assigned, Conflict, Counts, DigestVersion, Fingerprint, GivenNames,
+    LookupStore, Phi, Space, StudyConflict, Wanted,
 };
 
 pub(super) fn pseudonyms_are_numbered_as_in_v17(store: &dyn LookupStore) -> Outcome {
@@ -128,6 +128,89 @@ pub(super) fn numbers_of_abandoned_instances_are_not_reused(store: &dyn LookupSt
     assert_eq!(next[0].instance, uid(4));
     let again = import(store, &[failed])?;
     assert_eq!(again[0].instance, uid(3), "one original, one pseudonym");
+    Ok(())
+}
+
+pub(super) fn names_that_rules_compute_are_kept_and_never_shared(
+    store: &dyn LookupStore,
+) -> Outcome {
+    let given = |name: &str, uids: [&str; 3]| {
+        let [study, series, instance] = uids.map(|uid| Some(uid.to_owned()));
+        GivenNames {
+            patient: Some(name.to_owned()),
+            study,
+            series,
+            instance,
+        }
+    };
+    let with = |wanted: Wanted, given: GivenNames| Wanted { given, ..wanted };
+    let first = with(
+        wanted("P", "1.1", "1.2", "1.3"),
+        given("TRIAL-7", ["8.1", "8.2", "8.3"]),
+    );
+    let names = import(store, std::slice::from_ref(&first))?;
+    let names = [
+        &names[0].patient,
+        &names[0].study,
+        &names[0].series,
+        &names[0].instance,
+    ];
+    assert_eq!(names, ["TRIAL-7", "8.1", "8.2", "8.3"]);
+    assert_eq!(store.originals("TRIAL-7")?, [(Space::Patient, phi("P"))]);
+    assert_eq!(store.originals("8.3")?, [(Space::Uid, phi("1.3"))]);
+    // The same names again, and a second instance of the series.
+    let second = with(
+        wanted("P", "1.1", "1.2", "1.4"),
+        given("TRIAL-7", ["8.1", "8.2", "8.4"]),
+    );
+    assert_eq!(import(store, &[second])?[0].instance, "8.4");
+
+    let refused = |wanted: Wanted, given: GivenNames| -> Outcome<Conflict> {
+        let before = store.counts()?;
+        let refused = store.assign(&with(wanted, given));
+        assert_eq!(store.counts()?, before, "nothing is left");
+        match refused {
+            Err(AssignError::Conflict(conflict)) => Ok(conflict),
+            other => Err(format!("not refused: {other:?}").into()),
+        }
+    };
+    let other = || wanted("Q", "2.1", "2.2", "2.3");
+    let taken = refused(other(), given("TRIAL-7", ["9.1", "9.2", "9.3"]))?;
+    assert!(matches!(
+        taken,
+        Conflict::GivenTaken {
+            space: Space::Patient
+        }
+    ));
+    let taken = refused(other(), given("TRIAL-8", ["9.1", "9.2", "8.3"]))?;
+    assert!(matches!(taken, Conflict::GivenTaken { space: Space::Uid }));
+    let differs = refused(
+        wanted("P", "1.1", "1.2", "1.5"),
+        given("TRIAL-9", ["8.1", "8.2", "8.5"]),
+    )?;
+    let known = "TRIAL-7".to_owned();
+    let space = Space::Patient;
+    assert_eq!(differs, Conflict::GivenDiffers { space, known });
+    for patient in ["99.99-000005", "", "a/b", ".."] {
+        let form = refused(other(), given(patient, ["9.1", "9.2", "9.3"]))?;
+        assert!(
+            matches!(
+                form,
+                Conflict::GivenForm {
+                    space: Space::Patient
+                }
+            ),
+            "{patient}"
+        );
+    }
+    let form = refused(other(), given("TRIAL-8", ["9.1", "9.2", "no uid"]))?;
+    assert!(matches!(form, Conflict::GivenForm { space: Space::Uid }));
+    // The project's own pseudonyms go on beside them.
+    let names = import(store, &[other()])?;
+    assert_eq!(
+        (&*names[0].patient, &names[0].study),
+        ("99.99-000001", &uid(1))
+    );
     Ok(())
 }
 

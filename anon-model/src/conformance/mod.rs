@@ -52,6 +52,7 @@ pub fn check(mut make: impl FnMut(Identity) -> Outcome<Store>) -> Outcome {
         assigning::a_uid_has_one_pseudonym_in_every_role,
         assigning::a_referenced_instance_keeps_its_pseudonym_when_it_arrives,
         assigning::numbers_of_abandoned_instances_are_not_reused,
+        assigning::names_that_rules_compute_are_kept_and_never_shared,
         assigning::contradictions_to_the_index_are_refused,
         assigning::contradictions_to_uncommitted_instances_are_refused,
         assigning::a_study_conflict_can_be_filed_under_the_first_patient,

@@ -104,6 +104,24 @@ pub struct Wanted {
     pub study_conflict: StudyConflict,
     /// What happens if the instance is stored already.
     pub instance_conflict: InstanceConflict,
+    /// Pseudonyms that the rules have computed for this instance.
+    pub given: GivenNames,
+}
+
+/// Pseudonyms that rules compute instead of the store. `None`: the store assigns one.
+///
+/// An original keeps the pseudonym that it was first given. Two originals cannot have the same.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "rules compute these four")]
+pub struct GivenNames {
+    /// Of the patient. Ignored if the instance names no patient.
+    pub patient: Option<String>,
+    /// Of the study.
+    pub study: Option<String>,
+    /// Of the series.
+    pub series: Option<String>,
+    /// Of the SOP instance.
+    pub instance: Option<String>,
 }
 
 /// The pseudonyms of one instance, in the order of [`Wanted`].
@@ -189,6 +207,35 @@ pub enum Conflict {
         /// The space of the pseudonym.
         space: Space,
     },
+    /// The rules compute another pseudonym than the original has.
+    #[error("the rules compute another {} than {known}, under which it is known", given_word(*space))]
+    GivenDiffers {
+        /// The space of the pseudonym.
+        space: Space,
+        /// The pseudonym that the original has.
+        known: String,
+    },
+    /// The rules compute the pseudonym of another original, or of one that was deleted.
+    #[error("the rules compute the same {} for two originals", given_word(*space))]
+    GivenTaken {
+        /// The space of the pseudonym.
+        space: Space,
+    },
+    /// The rules compute a pseudonym that is no value of its element, or that the project could assign
+    /// to another original.
+    #[error("the rules compute a {} that cannot be a pseudonym of this project", given_word(*space))]
+    GivenForm {
+        /// The space of the pseudonym.
+        space: Space,
+    },
+}
+
+fn given_word(space: Space) -> &'static str {
+    match space {
+        Space::Patient => "patient id",
+        Space::Uid => "UID",
+        Space::Accession => "accession number",
+    }
 }
 
 /// Why no pseudonyms were assigned.

@@ -166,13 +166,16 @@ impl<T: Tables> Ledger<T> {
     ) -> Result<(Names, InstanceIds, Vec<Reference>), AssignError> {
         let (patient, patient_name) = match (checked.patient, &checked.filed_under) {
             (Some(id), Some(_)) => (id, self.name_of(state, id)?),
-            (_, _) => self.assign_patient(state, &wanted.patient)?,
+            (_, _) => self.assign_patient(state, wanted)?,
         };
         let [study, series, instance] = checked.uids;
-        let (study, study_name) = self.assign_checked_uid(state, &wanted.study, study)?;
-        let (series, series_name) = self.assign_checked_uid(state, &wanted.series, series)?;
+        let given = &wanted.given;
+        let (study, study_name) =
+            self.assign_checked_uid(state, &wanted.study, study, given.study.as_deref())?;
+        let (series, series_name) =
+            self.assign_checked_uid(state, &wanted.series, series, given.series.as_deref())?;
         let (instance, instance_name) =
-            self.assign_checked_uid(state, &wanted.instance, instance)?;
+            self.assign_checked_uid(state, &wanted.instance, instance, given.instance.as_deref())?;
         let mut names = Names {
             patient: patient_name,
             study: study_name,
@@ -215,12 +218,18 @@ impl<T: Tables> Ledger<T> {
     fn assign_patient(
         &self,
         state: &mut LedgerState<T::Snapshot>,
-        original: &Phi<String>,
+        wanted: &Wanted,
     ) -> Result<(PairId, String), AssignError> {
+        let original = &wanted.patient;
         if original.expose().is_empty() {
             return Ok((PairId::NO_PATIENT, self.identity.default_patient()));
         }
-        self.assign_original(state, Space::Patient, original)
+        let Some(given) = &wanted.given.patient else {
+            return self.assign_original(state, Space::Patient, original);
+        };
+        let key = self.key(Space::Patient, original.expose());
+        let known = state.id(key)?;
+        self.assign_given(state, (Space::Patient, original), (key, known), given)
     }
 
     /// Returns the pseudonym of an original, a new one if it has none.
@@ -242,10 +251,56 @@ impl<T: Tables> Ledger<T> {
         state: &mut LedgerState<T::Snapshot>,
         original: &Phi<String>,
         checked: Option<PairId>,
+        given: Option<&str>,
     ) -> Result<(PairId, String), AssignError> {
         let key = self.key(Space::Uid, original.expose());
         let known = checked.or_else(|| state.pending.id(key));
-        self.assign_key(state, Space::Uid, original, key, known)
+        match given {
+            Some(given) => self.assign_given(state, (Space::Uid, original), (key, known), given),
+            None => self.assign_key(state, Space::Uid, original, key, known),
+        }
+    }
+
+    /// Makes a pseudonym that the rules computed that of an original.
+    fn assign_given(
+        &self,
+        state: &mut LedgerState<T::Snapshot>,
+        (space, original): (Space, &Phi<String>),
+        (key, known): (Key, Option<PairId>),
+        given: &str,
+    ) -> Result<(PairId, String), AssignError> {
+        if let Some(id) = known {
+            let known = self.name_of_known(state, id, space, original)?;
+            if known != given {
+                return Err(Conflict::GivenDiffers { space, known }.into());
+            }
+            return Ok((id, known));
+        }
+        // A number could be assigned to another original later.
+        if check_form(space, given).is_err() || self.identity.number(space, given).is_some() {
+            return Err(Conflict::GivenForm { space }.into());
+        }
+        if self.pair_with_name(state, space, given)?.is_some()
+            || self.is_deleted(state, space, original, given)?
+        {
+            return Err(Conflict::GivenTaken { space }.into());
+        }
+        let kind = self.unnumbered(space, original, given);
+        let counter = state.meta.counter(space, kind);
+        *counter += 1;
+        let id = PairId::new(space, kind, *counter);
+        *state.meta.count(space) += 1;
+        state.pending.push_new(PendingPair {
+            id,
+            key,
+            pair: Pair {
+                original: original.clone(),
+                external: (kind == PairKind::External).then(|| given.to_owned()),
+                referrer: None,
+            },
+            name: Some(self.name_key(space, given)),
+        });
+        Ok((id, given.to_owned()))
     }
 
     fn assign_key(

@@ -1,32 +1,33 @@
 //! [`Planner`]: walks a data set and asks the rules what becomes of each element.
 
-use std::ops::Range;
-
-use anon_model::{RemarkReason, Remarks};
-use anon_script::rules::{Action, Element, Rules};
+use anon_model::{GivenNames, RemarkReason, Remarks};
+use anon_script::object::{Insert, ObjectRules};
+use anon_script::rules::{Action, Element, Rules, State};
 use dicom_core::Tag;
 
 use super::image_size::ImageSize;
 use super::root_values::{RootValue, RootValues};
 use super::value_check;
-use crate::deid::eval::{self, date, number};
 use crate::deid::method;
 use crate::deid::policy::Policy;
-use crate::deid::template::{
-    Edit, EditValue, LengthPosition, ObjectUid, Piece, Reference, Template,
-};
+use crate::deid::template::{Edit, EditValue, LengthPosition, ObjectUid, Template};
 use crate::read::dictionary::{self, Vr};
 use crate::read::input::Input;
 use crate::read::mended::Mended;
-use crate::read::scan::{ElementContent, Encoding, Header, ScanError, Token, UNDEFINED, Walk};
+use crate::read::scan::{ElementContent, Encoding, Header, ScanError, Token, Walk};
 use crate::read::text::{self, Charset};
-use crate::read::uid;
 
+use self::decided::Creators;
 pub(super) use self::fragments::Fragments;
+use self::inserted::next_inserted;
 
 mod bounds;
+mod changed;
 mod checked;
+mod decided;
 mod fragments;
+mod inserted;
+mod nesting;
 mod pixels;
 mod simple;
 #[cfg(test)]
@@ -41,6 +42,9 @@ const PIXELS: u32 = 0x7FE0_0010;
 const FLOAT_PIXELS: u32 = 0x7FE0_0008;
 /// The tag of Specific Character Set as a number.
 const SPECIFIC_CHARACTER_SET: u32 = 0x0008_0005;
+
+const PATIENT_NAME: Tag = Tag(0x0010, 0x0010);
+const PATIENT_ID: Tag = Tag(0x0010, 0x0020);
 
 /// Values of at least this many bytes are bulk. Where the output holds them unchanged, the fingerprint
 /// leaves them out.
@@ -61,6 +65,8 @@ struct Level {
     open: Option<(usize, LengthPosition, u32)>,
     /// The character sets that the item itself names.
     charset: Option<Charset>,
+    /// What the rules know of the way here.
+    state: State,
 }
 
 /// The form of pixel data (PS3.5 section A.4).
@@ -77,8 +83,16 @@ pub(super) enum PixelData {
 
 /// Makes a template of the output.
 pub(super) struct Planner<'p, I> {
-    policy: &'p Policy,
+    pub(super) policy: &'p Policy,
     rules: &'p dyn Rules,
+    /// [`Rules::decides_identity`].
+    decides_identity: bool,
+    /// The rules for this object, if they asked to see it.
+    pub(super) object: Option<&'p dyn ObjectRules>,
+    /// The state of the data set that is being read.
+    state: State,
+    /// The creators of private blocks, if the object has rules of its own.
+    creators: Creators,
     walk: Walk<I>,
     pub(super) template: Template,
     pub(super) root_values: RootValues,
@@ -99,9 +113,17 @@ pub(super) struct Planner<'p, I> {
     pub(super) max_bytes: u64,
     /// True if the walk would have to sort the elements.
     pub(super) needs_order: bool,
-    inserted: std::slice::Iter<'static, Tag>,
-    /// The first of them as a number; after the last one, the number of float pixel data.
+    inserts: &'p [Insert],
+    /// How many of them are written.
+    inserted: usize,
+    /// The first that is not written, as a number; after the last one, the number of float pixel data.
     next_inserted: u32,
+    /// A bit for each group of `inserts`, modulo 64.
+    insert_groups: u64,
+    /// SOP Instance UID (0008,0018) as the rules keep it.
+    pub(super) instance: Option<String>,
+    /// What the rules computed for patient, study, series and instance.
+    pub(super) given: GivenNames,
     scratch: Vec<u8>,
     /// Tests compare what the short way does with what it saves.
     #[cfg(test)]
@@ -109,14 +131,27 @@ pub(super) struct Planner<'p, I> {
 }
 
 impl<'p, I: Input> Planner<'p, I> {
-    pub(super) fn new(policy: &'p Policy, walk: Walk<I>, target: Encoding) -> Self {
+    pub(super) fn new(
+        policy: &'p Policy,
+        object: Option<&'p dyn ObjectRules>,
+        walk: Walk<I>,
+        target: Encoding,
+    ) -> Self {
+        let state = object.map_or(State::default(), ObjectRules::root);
         let root = Level {
             target: Some(target),
+            state,
             ..Level::default()
         };
+        let own = object.and_then(ObjectRules::inserts);
+        let inserts = own.unwrap_or_else(|| policy.rules.inserts());
         Self {
             policy,
             rules: &*policy.rules,
+            decides_identity: policy.rules.decides_identity(),
+            object,
+            state,
+            creators: Creators::default(),
             walk,
             template: Template::new(),
             root_values: RootValues::default(),
@@ -130,10 +165,12 @@ impl<'p, I: Input> Planner<'p, I> {
             depth: 0,
             max_bytes: policy.limits.max_plan_bytes,
             needs_order: false,
-            inserted: method::INSERTED.iter(),
-            next_inserted: method::INSERTED
-                .first()
-                .map_or(FLOAT_PIXELS, |tag| dictionary::number(*tag)),
+            inserts,
+            inserted: 0,
+            next_inserted: next_inserted(inserts, 0),
+            insert_groups: method::groups(inserts),
+            instance: None,
+            given: GivenNames::default(),
             scratch: Vec::new(),
             #[cfg(test)]
             thorough: false,
@@ -158,6 +195,7 @@ impl<'p, I: Input> Planner<'p, I> {
                         continue;
                     }
                     Token::ItemEnd { delimiter } => {
+                        self.creators.leave(self.depth);
                         self.depth -= 1;
                         self.end(delimiter);
                         continue;
@@ -233,34 +271,52 @@ impl<'p, I: Input> Planner<'p, I> {
                 return self.correct_charset(header, &terms);
             }
         }
-        if self.depth == 0 {
-            self.root_element(header)
-        } else {
-            let is_patient = matches!(tag, method::PATIENT_NAME | method::PATIENT_ID);
-            match self.rules.action(Element::nested(tag, self.depth)) {
-                Action::Remove => self.walk.skip(header),
-                action @ Action::Empty => self.act(header, action),
-                _ if is_patient => self.act(header, &Action::Patient),
-                Action::Keep if self.keep_simple(header) => Ok(()),
-                action => self.act(header, action),
-            }
+        if tag.0 % 2 == 1 && self.object.is_some() {
+            self.note_creator(header)?;
         }
+        if self.depth == 0 {
+            return self.root_element(header);
+        }
+        if matches!(tag, PATIENT_NAME | PATIENT_ID) && !self.decides_identity {
+            return self.nested_patient(header);
+        }
+        self.as_ruled(header)
+    }
+
+    /// Name and id of a patient in an item.
+    fn nested_patient(&mut self, header: &Header) -> Result<(), ScanError> {
+        match self.rules.action(self.place(header)) {
+            Action::Remove => self.walk.skip(header),
+            Action::Empty => self.act(header, &Action::Empty),
+            _ => self.act(header, &Action::Patient),
+        }
+    }
+
+    /// Does what the rules say.
+    #[inline]
+    fn as_ruled(&mut self, header: &Header) -> Result<(), ScanError> {
+        match self.rules.action(self.place(header)) {
+            Action::Remove => self.walk.skip(header),
+            Action::Keep if self.keep_simple(header) => Ok(()),
+            action => self.act(header, action),
+        }
+    }
+
+    #[inline]
+    fn place(&self, header: &Header) -> Element {
+        Element::nested(header.tag(), self.depth).in_state(self.state)
     }
 
     /// Writes Specific Character Set as these terms, if the rules keep it.
     #[cold]
     fn correct_charset(&mut self, header: &Header, terms: &str) -> Result<(), ScanError> {
-        let tag = header.tag();
         self.walk
             .mended
             .add(RemarkReason::Misspelled, header.number, header.at);
-        let place = if self.depth == 0 {
+        if self.depth == 0 {
             self.note(header, RootValue::Charset)?;
-            Element::root(tag)
-        } else {
-            Element::nested(tag, self.depth)
-        };
-        match self.rules.action(place) {
+        }
+        match self.rules.action(self.place(header)) {
             Action::Keep => {
                 self.in_budget(header)?;
                 self.walk.skip(header)?;
@@ -278,25 +334,26 @@ impl<'p, I: Input> Planner<'p, I> {
             Some(RootValue::Image) => self.note_image_size(header)?,
             Some(note) => self.note(header, note)?,
         }
-        if method::is_replaced(tag) {
+        if self.insert_groups >> (tag.0 & 63) & 1 == 1 && method::is_replaced(self.inserts, tag) {
             return self.walk.skip(header);
         }
-        // What the object is and is called must agree with its path and its file meta information,
-        // whatever the rules say.
+        // What the object is must agree with its file meta information, whatever the rules say.
         let role = match note {
             Some(RootValue::SopClass) if self.keep_simple(header) => return Ok(()),
             Some(RootValue::SopClass) => return self.keep(header),
             Some(RootValue::Study) => ObjectUid::Study,
             Some(RootValue::Series) => ObjectUid::Series,
             Some(RootValue::Instance) => ObjectUid::Instance,
-            _ => {
-                return match self.rules.action(Element::root(tag)) {
-                    Action::Remove => self.walk.skip(header),
-                    Action::Keep if self.keep_simple(header) => Ok(()),
-                    action => self.act(header, action),
-                };
-            }
+            _ => return self.as_ruled(header),
         };
+        if self.decides_identity {
+            return self.own_uid_as_ruled(header, role);
+        }
+        self.own_uid(header, role)
+    }
+
+    /// Writes the pseudonym of a UID of the object.
+    fn own_uid(&mut self, header: &Header, role: ObjectUid) -> Result<(), ScanError> {
         self.walk.skip(header)?;
         self.edit(header, Vr::UI, EditValue::OwnUid(role))
     }
@@ -337,121 +394,12 @@ impl<'p, I: Input> Planner<'p, I> {
                 self.emit(header, plain_vr(header), b"")
             }
             Action::Replace(text) => self.replace(header, text),
+            Action::Computed(text) => self.compute(header, text),
+            Action::Item(elements) => self.item(header, elements),
+            Action::Decide => self.decide(header),
             _ if header.len == 0 => self.keep(header),
             _ => self.change(header, action),
         }
-    }
-
-    /// Actions on a value.
-    fn change(&mut self, header: &Header, action: &Action) -> Result<(), ScanError> {
-        if header.is_undefined() || header.vr == Vr::SQ {
-            let problem = "the rule is for a value, and this is a sequence";
-            return Err(ScanError::rule(problem, header.tag(), header.at));
-        }
-        self.check_values(header)?;
-        let vr = value_vr(header);
-        match action {
-            Action::Uid => {
-                let references = self.uids(header)?;
-                self.check_originals(header)?;
-                self.edit(header, Vr::UI, EditValue::Uids(references))?;
-            }
-            Action::Accession => {
-                let references = self.accessions(header)?;
-                self.check_originals(header)?;
-                let vr = if vr.is_text() { vr } else { Vr::SH };
-                self.edit(header, vr, EditValue::Accessions(references))?;
-            }
-            Action::ShiftDate => {
-                let value = self.walk.value(header)?;
-                // Eight digits are no old date. Most dates are that short.
-                let is_old = vr == Vr::DA
-                    && value.len() > 8
-                    && value.split(|b| *b == b'\\').any(date::is_old);
-                let dates = self.template.remember(value);
-                if is_old {
-                    let mended = &mut self.walk.mended;
-                    mended.add(RemarkReason::OldDate, header.number, header.at);
-                }
-                let vr = if vr.is_text() { vr } else { Vr::DA };
-                self.edit(header, vr, EditValue::Dates(dates))?;
-            }
-            Action::RoundAge { width } => self.round_age(header, *width)?,
-            _ => {
-                let vr = if vr.is_text() { vr } else { Vr::LO };
-                self.edit(header, vr, EditValue::Patient)?;
-            }
-        }
-        self.walk.skip(header)
-    }
-
-    fn replace(&mut self, header: &Header, text: &str) -> Result<(), ScanError> {
-        self.walk.skip(header)?;
-        let vr = value_vr(header);
-        let mut value = std::mem::take(&mut self.scratch);
-        value.clear();
-        let done = eval::text::encode(&mut value, text, vr, self.target(), &self.charset());
-        let emitted = if done.is_some() {
-            self.emit(header, vr, &value)
-        } else {
-            let problem = "the rule's text does not fit the value representation";
-            Err(ScanError::rule(problem, header.tag(), header.at))
-        };
-        self.scratch = value;
-        emitted
-    }
-
-    fn round_age(&mut self, header: &Header, width: u16) -> Result<(), ScanError> {
-        let mut ages = String::new();
-        for (at, age) in self.walk.value(header)?.split(|b| *b == b'\\').enumerate() {
-            if at > 0 {
-                ages.push('\\');
-            }
-            match number::round_age(age, width) {
-                Some(rounded) => ages.push_str(&rounded),
-                None if uid::trim(age).is_empty() => {}
-                None => {
-                    let number = dictionary::number_to_show(header.number);
-                    self.remarks.add(RemarkReason::NotAnAge, number);
-                }
-            }
-        }
-        self.emit(header, Vr::AS, ages.as_bytes())
-    }
-
-    fn uids(&mut self, header: &Header) -> Result<Range<u32>, ScanError> {
-        let value = self.walk.value(header)?;
-        let template = &mut self.template;
-        let begin = index(template.references.len());
-        for part in value.split(|byte| *byte == b'\\').map(uid::trim) {
-            let reference = if part.is_empty() {
-                Reference::Empty
-            } else if uid::is_standard(part) {
-                Reference::Literal(template.remember(part))
-            } else {
-                Reference::Original(template.uids.bytes(part))
-            };
-            template.references.push(reference);
-        }
-        Ok(begin..index(template.references.len()))
-    }
-
-    fn accessions(&mut self, header: &Header) -> Result<Range<u32>, ScanError> {
-        let charset = self.charset();
-        let value = self.walk.value(header)?;
-        let template = &mut self.template;
-        let begin = index(template.references.len());
-        // Decoded first: in some sets a backslash is half a character.
-        let text = charset.key(value);
-        for part in text.split('\\').map(text::trimmed) {
-            let reference = if part.is_empty() {
-                Reference::Empty
-            } else {
-                Reference::Original(template.accessions.text(part.to_owned()))
-            };
-            template.references.push(reference);
-        }
-        Ok(begin..index(template.references.len()))
     }
 
     fn keep(&mut self, header: &Header) -> Result<(), ScanError> {
@@ -485,7 +433,9 @@ impl<'p, I: Input> Planner<'p, I> {
             }
             ElementContent::Sequence(inner) => {
                 self.in_order(header)?;
+                let items = self.rules.items(self.place(header));
                 self.begin_sequence(header);
+                self.set_state(items);
                 self.walk.enter(header, inner)
             }
             ElementContent::Fragments => self.keep_fragments(header),
@@ -534,77 +484,6 @@ impl<'p, I: Input> Planner<'p, I> {
         let value = self.root_values.bytes(field, &self.template.originals);
         let is_signed = value.is_some_and(|value| value.contains(&1));
         if is_signed { Vr::SS } else { Vr::US }
-    }
-
-    fn begin_sequence(&mut self, header: &Header) {
-        let target = self.target();
-        let is_unknown = header.vr == Vr::UN && header.encoding != Encoding::ImplicitLe;
-        let vr = if is_unknown { Vr::UN } else { Vr::SQ };
-        // What stands in UN is implicit little endian (PS3.5 section 6.2.2).
-        let inner = if is_unknown {
-            Encoding::ImplicitLe
-        } else {
-            target
-        };
-        let is_right = header.encoding == Encoding::ImplicitLe || header.vr == vr;
-        let is_right = is_right && !header.corrected;
-        if target == header.encoding && is_right {
-            self.begin_verbatim(header.at, header.value, header.len, inner);
-            self.set_open_order(target);
-            return;
-        }
-        let mut level = Level {
-            target: Some(inner),
-            ..Level::default()
-        };
-        let begin = index(self.template.arena.len());
-        target.put_header(&mut self.template.arena, header.tag(), vr, header.len);
-        let end = index(self.template.arena.len());
-        if header.is_undefined() {
-            self.template.push(Piece::Arena(begin, end));
-        } else {
-            self.template.push(Piece::Arena(begin, end - 4));
-            let open = self.template.open(target);
-            level.open = Some((open, LengthPosition::Arena(end - 4), header.len));
-        }
-        self.levels.push(level);
-    }
-
-    /// A UN sequence in a big endian data set has its own length in that order.
-    fn set_open_order(&mut self, order: Encoding) {
-        if let Some(level) = self.levels.last()
-            && let Some((open, ..)) = level.open
-            && let Some(piece) = self.template.pieces.get_mut(open)
-        {
-            *piece = Piece::Open(order);
-        }
-    }
-
-    /// Begins a sequence or item whose header stays, but for its length.
-    fn begin_verbatim(&mut self, at: u64, value: u64, len: u32, inner: Encoding) {
-        let mut level = Level {
-            target: Some(inner),
-            ..Level::default()
-        };
-        if len == UNDEFINED {
-            self.template.source(at, value);
-        } else {
-            self.template.source(at, value - 4);
-            let open = self.template.open(inner);
-            level.open = Some((open, LengthPosition::Source(value - 4), len));
-        }
-        self.levels.push(level);
-    }
-
-    fn end(&mut self, delimiter: Option<u64>) {
-        let open = self.levels.pop().and_then(|level| level.open);
-        match (open, delimiter) {
-            (Some((piece, place, declared)), _) => self.template.close(piece, place, declared),
-            (None, Some(at)) => self
-                .template
-                .source(at, at + crate::read::scan::ITEM_HEADER),
-            (None, None) => {}
-        }
     }
 
     /// Appends an element of ours in the place of one of the source.
@@ -656,21 +535,6 @@ impl<'p, I: Input> Planner<'p, I> {
             return Err(ScanError::new(problem, Some(header.tag()), header.at));
         }
         level.least = u64::from(number) + 1;
-        Ok(())
-    }
-
-    #[inline]
-    fn insert_up_to(&mut self, number: u32) -> Result<(), ScanError> {
-        while self.next_inserted <= number {
-            let Some(tag) = self.inserted.next().copied() else {
-                break;
-            };
-            let next = self.inserted.as_slice().first();
-            self.next_inserted = next.map_or(FLOAT_PIXELS, |tag| dictionary::number(*tag));
-            let target = self.target();
-            method::insert(&mut self.template, self.policy, target, tag)
-                .ok_or_else(|| ScanError::rule("our own text is too long", tag, 0))?;
-        }
         Ok(())
     }
 }

@@ -10,6 +10,7 @@ mod element;
 pub(crate) mod fingerprint;
 mod identify;
 mod image_size;
+mod look;
 mod root_values;
 mod value_check;
 
@@ -18,6 +19,7 @@ use std::fmt;
 use anon_model::{
     DigestVersion, Fingerprint, PatientPhi, Phi, RemarkReason, Remarks, SeriesPhi, StudyPhi, Wanted,
 };
+use anon_script::object::{Look, ObjectHeader, Refused};
 
 pub(crate) use self::element::BULK;
 use self::element::{PixelData, Planner};
@@ -92,6 +94,8 @@ pub struct Plan<'a> {
     wanted: Wanted,
     captured: Captured,
     sop_class: String,
+    /// SOP Instance UID of the output, if it is not the pseudonym.
+    pub(crate) instance: Option<String>,
     warnings: Warnings,
     remarks: Remarks,
 }
@@ -207,6 +211,16 @@ fn plan_data_set<'a, I: Input>(
         max_plan_bytes: policy.limits.max_plan_bytes.min(source.max_plan_bytes),
         ..policy.limits
     };
+    let rules = &*policy.rules;
+    let (seen, input) = match rules.look() {
+        Look::Nothing => (ObjectHeader::default(), input),
+        look => look::header_of(look, input, (begin, declared), &limits)?,
+    };
+    let object = match rules.look() {
+        Look::Nothing => None,
+        _ => rules.begin(&seen).map_err(refused)?,
+    };
+    let object = object.as_deref();
     let mut walk = Walk::new(input, begin, declared, &limits);
     let found = walk.detect_encoding()?;
     let (odd_vr, names_two) = (start.odd_vr, start.names_two);
@@ -215,14 +229,14 @@ fn plan_data_set<'a, I: Input>(
         Refusal::new(Category::DicomReadError, reason)
     })?;
     check_syntax(policy, &syntax)?;
-    let mut planner = Planner::new(policy, walk, found);
+    let mut planner = Planner::new(policy, object, walk, found);
     planner.is_native = syntax.is_native();
     planner.max_bytes = limits.max_plan_bytes;
     if let Err(error) = planner.run() {
         if !planner.needs_order {
             return Err(error.into());
         }
-        planner = planned_in_order(policy, planner, (begin, declared), &limits)?;
+        planner = planned_in_order(planner, (begin, declared), &limits)?;
     }
     let mended = planner.mended();
     if found != declared {
@@ -242,6 +256,8 @@ fn plan_data_set<'a, I: Input>(
     // The fingerprint reads them in the order of the source; a sorted walk lists them in that of the
     // output.
     copied.sort_unstable();
+    let instance = planner.instance.take();
+    wanted.given = std::mem::take(&mut planner.given);
     let (mut template, bulk, input) = planner.finish();
     wanted.fingerprint = fingerprint::of(input, begin, &copied, DigestVersion::V2)?;
     let uid_replacements = identify::uid_replacements(&mut template, &mut wanted);
@@ -258,9 +274,15 @@ fn plan_data_set<'a, I: Input>(
         wanted,
         captured: identified.captured,
         sop_class: identified.sop_class,
+        instance,
         warnings: identified.warnings,
         remarks,
     })
+}
+
+/// Returns the refusal of an object that the rules do not store.
+fn refused(refused: Refused) -> Refusal {
+    Refusal::new(Category::StorageError, refused.reason)
 }
 
 /// Refuses a transfer syntax that neither PS3.6 lists nor the settings name.
@@ -299,16 +321,15 @@ fn checked<I: Input>(
 /// Walks a data set again, in the order of its tags: a kept element stands twice or out of order.
 #[cold]
 fn planned_in_order<'p, I: Input>(
-    policy: &'p Policy,
     first: Planner<'p, I>,
     (begin, declared): (u64, Encoding),
     limits: &Limits,
 ) -> Result<Planner<'p, I>, ScanError> {
-    let is_native = first.is_native;
+    let (policy, object, is_native) = (first.policy, first.object, first.is_native);
     let mut walk = Walk::new(first.into_input(), begin, declared, limits);
     let found = walk.detect_encoding()?;
     walk.sort()?;
-    let mut planner = Planner::new(policy, walk, found);
+    let mut planner = Planner::new(policy, object, walk, found);
     planner.is_native = is_native;
     planner.max_bytes = limits.max_plan_bytes;
     planner.run()?;

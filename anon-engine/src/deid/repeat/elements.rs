@@ -1,5 +1,7 @@
 //! Compares the elements of two outputs in different uncompressed transfer syntaxes.
 
+use anon_script::object::Insert;
+
 use super::data_set::{AnyInput, DataSet};
 use super::long_values::read;
 use crate::deid::method;
@@ -16,7 +18,7 @@ const STEP: u64 = 64 << 10;
 pub(super) fn are_equal(
     one: &DataSet<'_>,
     other: &DataSet<'_>,
-    limits: &Limits,
+    (limits, inserts): (&Limits, &[Insert]),
 ) -> Result<bool, Refusal> {
     let walk = |set: &DataSet<'_>| (set.begin, set.syntax.encoding);
     let ((one_begin, one_encoding), (other_begin, other_encoding)) = (walk(one), walk(other));
@@ -34,7 +36,7 @@ pub(super) fn are_equal(
             (Token::Element, Token::Element) if our.number == their.number => {
                 match (ours.content(&our)?, theirs.content(&their)?) {
                     (ElementContent::Value, ElementContent::Value) => {
-                        let is_ours = depth == 0 && method::is_replaced(our.tag());
+                        let is_ours = depth == 0 && method::is_replaced(inserts, our.tag());
                         if !is_ours
                             && !have_equal_values(
                                 (&mut our_bytes, &our),

@@ -59,7 +59,7 @@ impl Guarded {
     /// Opens a file for reading.
     fn open(&self, path: &Path) -> io::Result<File> {
         match self.split(path) {
-            Some((root, below)) => platform::open_no_link(Pinned::entry(&root, below)?.path()),
+            Some((root, below)) => platform::open_no_link(&Pinned::entry(&root, below)?.path()),
             None => File::open(path),
         }
     }
@@ -86,7 +86,7 @@ impl Disk for OsDisk {
         match builder.create(pinned.path()) {
             Ok(()) => {
                 if access == Access::Private {
-                    platform::set_mode(pinned.path(), 0o700)?;
+                    platform::set_mode(&pinned.path(), 0o700)?;
                 }
                 Ok(DirCreation::Created)
             }
@@ -117,7 +117,7 @@ impl Disk for OsDisk {
         let is_possible = platform::create_unnamed(dir).is_ok_and(|file| {
             // The same number again is reserved for everything else that this process opens.
             platform::reserve_descriptors(&file, 2 * wanted).is_ok()
-                && platform::give_name(&file, &probe).is_ok()
+                && platform::give_name(&file, &Pinned::as_is(&probe)).is_ok()
         });
         if !is_possible {
             return Ok(0);
@@ -144,9 +144,7 @@ impl Disk for OsDisk {
 
     fn kind(&self, path: &Path) -> io::Result<Option<FileKind>> {
         let found = match self.guarded.split(path) {
-            Some((root, below)) => {
-                Pinned::entry(&root, below).and_then(|pinned| fs::symlink_metadata(pinned.path()))
-            }
+            Some((root, below)) => no_links::metadata(&root, below),
             None => fs::metadata(path),
         };
         match found {
@@ -161,7 +159,7 @@ impl Disk for OsDisk {
     fn rename(&self, from: &Path, to: &Path, existing: Existing) -> io::Result<()> {
         let (from, to) = (self.guarded.entry(from)?, self.guarded.entry(to)?);
         match existing {
-            Existing::Keep => platform::rename_no_replace(from.path(), to.path()),
+            Existing::Keep => platform::rename_no_replace(&from, &to),
             Existing::Replace => fs::rename(from.path(), to.path()),
         }
     }
@@ -178,7 +176,7 @@ impl Disk for OsDisk {
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        platform::sync_dir(self.guarded.directory(path)?.path())
+        platform::sync_dir(&self.guarded.directory(path)?.path())
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
@@ -233,7 +231,7 @@ impl WriteFile for OsFile {
         if self.is_named {
             return Err(io::ErrorKind::Unsupported.into());
         }
-        platform::give_name(&self.file, self.guarded.entry(path)?.path())?;
+        platform::give_name(&self.file, &self.guarded.entry(path)?)?;
         self.is_named = true;
         Ok(())
     }

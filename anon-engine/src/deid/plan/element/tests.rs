@@ -53,7 +53,7 @@ fn planned(bytes: &[u8], read: Encoding, written: Encoding, thorough: bool) -> P
     if let Err(error) = walk.detect_encoding() {
         return (Vec::new(), Vec::new(), Some(error));
     }
-    let mut planner = Planner::new(&policy, walk, written);
+    let mut planner = Planner::new(&policy, None, walk, written);
     planner.thorough = thorough;
     let error = planner.run().err();
     let (template, ..) = planner.finish();
@@ -106,7 +106,7 @@ fn ordinary_elements_are_kept_on_the_fast_path() {
     planned(&bytes, Encoding::ExplicitLe, Encoding::ExplicitLe, true);
     let policy = policy();
     let walk = Walk::new(BytesInput(&bytes), 0, Encoding::ExplicitLe, &policy.limits);
-    let mut planner = Planner::new(&policy, walk, Encoding::ExplicitLe);
+    let mut planner = Planner::new(&policy, None, walk, Encoding::ExplicitLe);
     planner.walk.detect_encoding().expect("an encoding");
     let mut header = Header::NONE;
     for _ in 0..3 {
@@ -123,7 +123,7 @@ fn the_fast_path_does_not_allocate() {
     planned(&bytes, Encoding::ExplicitLe, Encoding::ExplicitLe, true);
     let policy = policy();
     let walk = Walk::new(BytesInput(&bytes), 0, Encoding::ExplicitLe, &policy.limits);
-    let mut planner = Planner::new(&policy, walk, Encoding::ExplicitLe);
+    let mut planner = Planner::new(&policy, None, walk, Encoding::ExplicitLe);
     planner.walk.detect_encoding().expect("an encoding");
     let mut header = Header::NONE;
     assert!(planner.walk.next_simple(&mut header));
