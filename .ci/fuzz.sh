@@ -5,6 +5,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 seconds="${1:-60}"
 export RUSTC_BOOTSTRAP=1
+# One directory for all crates: what they share is built once.
+built="$PWD/target/fuzz"
 seeds_of() { # crate
     case "$1" in
         anon-script) echo tests/it/valid tests/it/invalid ;;
@@ -19,7 +21,7 @@ fuzz() { # crate target
         [ ! -f "$seeds" ] || tar xzf "$seeds" -C "$1/fuzz/corpus/$2"
     fi
     # shellcheck disable=SC2046 # the seeds are several folders
-    (cd "$1" && cargo fuzz run "$2" "fuzz/corpus/$2" $(seeds_of "$1") -- \
+    (cd "$1" && cargo fuzz run --target-dir "$built" "$2" "fuzz/corpus/$2" $(seeds_of "$1") -- \
         -max_total_time="$seconds" -rss_limit_mb=1024 -timeout=10 -max_len=65536 -print_final_stats=1) 2>&1 |
         { grep -vE '^#|^INFO|NEW_FUNC' || true; } | tail -n 25 | sed "s/^/$1 $2: /"
 }
@@ -27,7 +29,7 @@ fuzz() { # crate target
 # All targets are built first, then two run at a time: each is one thread.
 targets=()
 for crate in anon-model anon-script anon-engine anon-net; do
-    (cd "$crate" && cargo fuzz build)
+    (cd "$crate" && cargo fuzz build --target-dir "$built")
     for target in $(cd "$crate" && cargo fuzz list); do targets+=("$crate $target"); done
 done
 while [ "${#targets[@]}" -gt 0 ]; do

@@ -156,7 +156,8 @@ pub struct Place<'p> {
     pub vr: VR,
     /// Where its header begins in the object: the [`SeenElement::offset`] of the element.
     pub offset: u64,
-    /// The private creator of its block, if it is private and the block has one (PS3.5 section 7.8.1).
+    /// The private creator of its block, if it is private and the rules were asked about the creator (PS3.5
+    /// section 7.8.1); of a creator element, its own name.
     pub creator: Option<&'p str>,
 }
 

@@ -14,20 +14,44 @@ use crate::refusal::{Category, Refusal};
 
 const METHOD_CODES: Tag = Tag(0x0012, 0x0064);
 
-/// Returns a bit for each group of the inserted elements, modulo 64.
-#[inline]
-pub(crate) fn groups(inserts: &[Insert]) -> u64 {
-    let bits = inserts.iter().map(|insert| 1 << (insert.tag.0 & 63));
-    bits.fold(0, |all, bit: u64| all | bit)
+/// Tells in few steps that an element is not replaced by an inserted one: a bit for each tag, of a private
+/// one for its group.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct InsertFilter(u64);
+
+impl InsertFilter {
+    pub(crate) fn of(inserts: &[Insert]) -> Self {
+        let bits = inserts.iter().map(|insert| Self::bit(insert.tag));
+        Self(bits.fold(0, |all, bit| all | bit))
+    }
+
+    #[inline]
+    fn bit(Tag(group, element): Tag) -> u64 {
+        let low = if group % 2 == 1 {
+            group
+        } else {
+            group ^ element
+        };
+        1 << (low & 63)
+    }
+
+    /// Returns true if [`is_replaced`] must be asked.
+    #[inline]
+    pub(crate) fn may_be_replaced(self, tag: Tag) -> bool {
+        self.0 & Self::bit(tag) != 0
+    }
 }
 
 /// Returns true for the root elements that the inserted ones replace, and for the rest of their private
 /// blocks, which would otherwise be read under our private creator (PS3.5 section 7.8.1).
 #[inline(never)]
 pub(crate) fn is_replaced(inserts: &[Insert], tag: Tag) -> bool {
+    if tag.0.is_multiple_of(2) {
+        return inserts.iter().any(|insert| insert.tag == tag);
+    }
     inserts.iter().any(|insert| {
         let Tag(group, element) = insert.tag;
-        let is_block = group % 2 == 1 && matches!(element, 0x10..=0xFF) && tag.1 >> 8 == element;
+        let is_block = matches!(element, 0x10..=0xFF) && tag.1 >> 8 == element;
         group == tag.0 && (element == tag.1 || is_block)
     })
 }

@@ -30,17 +30,16 @@ impl Pinned {
         }
     }
 
-    /// Returns an entry of a directory. `root` has no links; `below` leads from there to the entry, which
-    /// may be missing or be a link itself.
+    /// Returns an entry of a directory. The first `root` bytes of the path name a directory without links;
+    /// the entry is below it, and may be missing or be a link itself.
     ///
     /// # Errors
     /// If a directory on the path is a link, is missing, or cannot be opened.
-    pub(crate) fn entry(root: &Path, below: &Path) -> io::Result<Self> {
-        let Some(name) = below.file_name() else {
-            return Ok(Self::as_is(root));
+    pub(crate) fn entry(path: &Path, root: usize) -> io::Result<Self> {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Ok(Self::as_is(path));
         };
-        let parent = below.parent().unwrap_or(Path::new(""));
-        let mut pinned = system::directory(root, parent)?;
+        let mut pinned = system::directory(parent, root)?;
         pinned.path.push(name);
         Ok(pinned)
     }
@@ -49,8 +48,8 @@ impl Pinned {
     ///
     /// # Errors
     /// As [`entry`](Self::entry).
-    pub(crate) fn directory(root: &Path, below: &Path) -> io::Result<Self> {
-        system::directory(root, below)
+    pub(crate) fn directory(path: &Path, root: usize) -> io::Result<Self> {
+        system::directory(path, root)
     }
 
     /// Returns a path that leads there.
@@ -79,8 +78,15 @@ impl Pinned {
 ///
 /// # Errors
 /// As [`Pinned::entry`]; [`io::ErrorKind::NotFound`] if there is none.
-pub(crate) fn metadata(root: &Path, below: &Path) -> io::Result<Metadata> {
-    system::metadata(root, below)
+pub(crate) fn metadata(path: &Path, root: usize) -> io::Result<Metadata> {
+    system::metadata(path, root)
+}
+
+/// Returns the path and those above it that are longer than `root` bytes, the longest first.
+fn below(path: &Path, root: usize) -> Vec<&Path> {
+    let all = path.ancestors();
+    all.take_while(|path| path.as_os_str().len() > root)
+        .collect()
 }
 
 /// The error of a link that is not followed.
@@ -114,22 +120,21 @@ mod system {
     use std::fs::{File, Metadata};
     use std::io;
     use std::os::fd::OwnedFd;
-    use std::path::{Component, Path, PathBuf};
+    use std::path::{Path, PathBuf};
 
     use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, open, openat, openat2};
     use rustix::io::Errno;
 
-    use super::{Pinned, is_a_link};
+    use super::{Pinned, below, is_a_link};
 
     const ENTRY: OFlags = OFlags::PATH.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
 
     const FLAGS: OFlags = ENTRY.union(OFlags::DIRECTORY);
 
-    pub(super) fn directory(root: &Path, below: &Path) -> io::Result<Pinned> {
-        let path = root.join(below);
-        let opened = match openat2(CWD, &path, FLAGS, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
+    pub(super) fn directory(path: &Path, root: usize) -> io::Result<Pinned> {
+        let opened = match openat2(CWD, path, FLAGS, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
             // Before Linux 5.6, or forbidden in a container.
-            Err(Errno::NOSYS | Errno::PERM) => step_by_step(root, below),
+            Err(Errno::NOSYS | Errno::PERM) => step_by_step(path, root),
             Err(Errno::LOOP) => Err(is_a_link()),
             opened => opened.map_err(io::Error::from),
         };
@@ -148,22 +153,21 @@ mod system {
     }
 
     /// In one call, which also finds that the directory is missing.
-    pub(super) fn metadata(root: &Path, below: &Path) -> io::Result<Metadata> {
-        let path = root.join(below);
-        match openat2(CWD, &path, ENTRY, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
+    pub(super) fn metadata(path: &Path, root: usize) -> io::Result<Metadata> {
+        match openat2(CWD, path, ENTRY, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
             Ok(opened) => File::from(opened).metadata(),
             Err(Errno::NOENT) => Err(io::ErrorKind::NotFound.into()),
-            Err(_) => Pinned::entry(root, below)?.path().symlink_metadata(),
+            Err(_) => Pinned::entry(path, root)?.path().symlink_metadata(),
         }
     }
 
     /// Opens each directory in the one before.
-    pub(super) fn step_by_step(root: &Path, below: &Path) -> io::Result<OwnedFd> {
-        let mut directory = open(root, FLAGS, Mode::empty())?;
-        for part in below.components() {
-            let Component::Normal(name) = part else {
-                return Err(io::ErrorKind::InvalidInput.into());
-            };
+    pub(super) fn step_by_step(path: &Path, root: usize) -> io::Result<OwnedFd> {
+        let parts = below(path, root);
+        let above = path.ancestors().nth(parts.len()).unwrap_or(path);
+        let mut directory = open(above, FLAGS, Mode::empty())?;
+        for part in parts.iter().rev() {
+            let name = part.file_name().ok_or(io::ErrorKind::InvalidInput)?;
             directory = openat(&directory, name, FLAGS, Mode::empty())?;
         }
         Ok(directory)
@@ -180,25 +184,23 @@ mod by_name {
     use std::io;
     use std::path::Path;
 
-    use super::{Pinned, is_a_link};
+    use super::{Pinned, below, is_a_link};
 
     #[cfg_attr(
         target_os = "linux",
         expect(dead_code, reason = "Linux has a better call")
     )]
-    pub(super) fn metadata(root: &Path, below: &Path) -> io::Result<Metadata> {
-        Pinned::entry(root, below)?.path().symlink_metadata()
+    pub(super) fn metadata(path: &Path, root: usize) -> io::Result<Metadata> {
+        Pinned::entry(path, root)?.path().symlink_metadata()
     }
 
-    pub(super) fn directory(root: &Path, below: &Path) -> io::Result<Pinned> {
-        let mut path = root.to_owned();
-        for part in below {
-            path.push(part);
-            if path.symlink_metadata()?.is_symlink() {
+    pub(super) fn directory(path: &Path, root: usize) -> io::Result<Pinned> {
+        for part in below(path, root).iter().rev() {
+            if part.symlink_metadata()?.is_symlink() {
                 return Err(is_a_link());
             }
         }
-        Ok(Pinned::as_is(&path))
+        Ok(Pinned::as_is(path))
     }
 }
 
@@ -212,15 +214,17 @@ mod tests {
         std::fs::create_dir_all(dir.path().join("a/b")).unwrap();
         std::fs::File::create(dir.path().join("a/b/file")).unwrap();
         for directory in [
-            system::directory as fn(&Path, &Path) -> io::Result<Pinned>,
+            system::directory as fn(&Path, usize) -> io::Result<Pinned>,
             by_name::directory,
         ] {
-            let found = directory(dir.path(), Path::new("a/b")).unwrap();
+            let root = dir.path().as_os_str().len();
+            let found = directory(&dir.path().join("a/b"), root).unwrap();
             assert!(found.path().join("file").is_file());
-            let missing = directory(dir.path(), Path::new("a/c")).unwrap_err();
+            let missing = directory(&dir.path().join("a/c"), root).unwrap_err();
             assert_eq!(missing.kind(), io::ErrorKind::NotFound);
         }
-        let entry = Pinned::entry(dir.path(), Path::new("a/b/new")).unwrap();
+        let root = dir.path().as_os_str().len();
+        let entry = Pinned::entry(&dir.path().join("a/b/new"), root).unwrap();
         std::fs::File::create(entry.path()).unwrap();
         assert!(dir.path().join("a/b/new").is_file());
     }
@@ -234,16 +238,16 @@ mod tests {
         std::fs::create_dir(&root).unwrap();
         std::os::unix::fs::symlink(dir.path().join("other"), root.join("a")).unwrap();
         for below in ["a", "a/b"] {
-            let below = Path::new(below);
+            let (path, len) = (root.join(below), root.as_os_str().len());
             for directory in [
-                system::directory as fn(&Path, &Path) -> io::Result<Pinned>,
+                system::directory as fn(&Path, usize) -> io::Result<Pinned>,
                 by_name::directory,
             ] {
-                let error = directory(&root, below).unwrap_err();
+                let error = directory(&path, len).unwrap_err();
                 assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{below:?}");
             }
             #[cfg(target_os = "linux")]
-            assert!(system::step_by_step(&root, below).is_err(), "{below:?}");
+            assert!(system::step_by_step(&path, len).is_err(), "{below:?}");
         }
     }
 
@@ -255,7 +259,8 @@ mod tests {
         let (a, other) = (dir.path().join("a"), dir.path().join("other"));
         std::fs::create_dir(&a).unwrap();
         std::fs::create_dir(&other).unwrap();
-        let entry = Pinned::entry(dir.path(), Path::new("a/file")).unwrap();
+        let root = dir.path().as_os_str().len();
+        let entry = Pinned::entry(&dir.path().join("a/file"), root).unwrap();
         std::fs::rename(&a, dir.path().join("aside")).unwrap();
         std::os::unix::fs::symlink(&other, &a).unwrap();
         std::fs::File::create(entry.path()).unwrap();

@@ -1,8 +1,9 @@
 //! [`OsDisk`]: the file system of the operating system.
 
+use std::borrow::Cow;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, is_separator};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use super::{Access, CopyError, DirCreation, Disk, Existing, FileKind, Names, WriteFile};
@@ -31,35 +32,47 @@ impl Guarded {
         Ok(())
     }
 
-    /// Returns the guarded directory above a path, without links, and the rest of the path.
-    fn split<'p>(&self, path: &'p Path) -> Option<(PathBuf, &'p Path)> {
+    /// Returns a path below a guarded directory, by the name of that directory that has no links, and the
+    /// length of that name.
+    ///
+    /// Compares bytes: taking paths apart took a tenth of the time of publishing small files.
+    fn find<'p>(&self, path: &'p Path) -> Option<(Cow<'p, Path>, usize)> {
+        let bytes = path.as_os_str().as_encoded_bytes();
         let guarded = self.0.read().unwrap_or_else(PoisonError::into_inner);
         guarded.iter().find_map(|(given, real)| {
+            let below = bytes.strip_prefix(given.as_os_str().as_encoded_bytes())?;
+            if !matches!(below, [first, _, ..] if is_separator(char::from(*first))) {
+                return None;
+            }
+            let root = real.as_os_str().len();
+            if given == real {
+                return Some((Cow::Borrowed(path), root));
+            }
             let below = path.strip_prefix(given).ok()?;
-            (!below.as_os_str().is_empty()).then(|| (real.clone(), below))
+            Some((Cow::Owned(real.join(below)), root))
         })
     }
 
     /// Returns a path to a file, or to a directory that is made, renamed or removed.
     fn entry(&self, path: &Path) -> io::Result<Pinned> {
-        match self.split(path) {
-            Some((root, below)) => Pinned::entry(&root, below),
+        match self.find(path) {
+            Some((path, root)) => Pinned::entry(&path, root),
             None => Ok(Pinned::as_is(path)),
         }
     }
 
     /// Returns a path to a directory whose names are read or synced.
     fn directory(&self, path: &Path) -> io::Result<Pinned> {
-        match self.split(path) {
-            Some((root, below)) => Pinned::directory(&root, below),
+        match self.find(path) {
+            Some((path, root)) => Pinned::directory(&path, root),
             None => Ok(Pinned::as_is(path)),
         }
     }
 
     /// Opens a file for reading.
     fn open(&self, path: &Path) -> io::Result<File> {
-        match self.split(path) {
-            Some((root, below)) => platform::open_no_link(&Pinned::entry(&root, below)?.path()),
+        match self.find(path) {
+            Some((path, root)) => platform::open_no_link(&Pinned::entry(&path, root)?.path()),
             None => File::open(path),
         }
     }
@@ -143,8 +156,8 @@ impl Disk for OsDisk {
     }
 
     fn kind(&self, path: &Path) -> io::Result<Option<FileKind>> {
-        let found = match self.guarded.split(path) {
-            Some((root, below)) => no_links::metadata(&root, below),
+        let found = match self.guarded.find(path) {
+            Some((path, root)) => no_links::metadata(&path, root),
             None => fs::metadata(path),
         };
         match found {

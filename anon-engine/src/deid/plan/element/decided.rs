@@ -63,10 +63,10 @@ impl Creators {
 
 impl<I: Input> Planner<'_, I> {
     /// Remembers a private creator.
-    #[cold]
-    pub(super) fn note_creator(&mut self, header: &Header) -> Result<(), ScanError> {
+    fn note_creator(&mut self, header: &Header) -> Result<(), ScanError> {
         let tag = header.tag();
-        if !matches!(tag.1, 0x10..=0xFF) || header.len > MAX_CREATOR {
+        let is_creator = tag.0 % 2 == 1 && matches!(tag.1, 0x10..=0xFF);
+        if !is_creator || header.len > MAX_CREATOR {
             return Ok(());
         }
         let charset = self.charset();
@@ -82,6 +82,7 @@ impl<I: Input> Planner<'_, I> {
             let problem = "the rules decide by the object, and did not ask to see it";
             ScanError::rule(problem, tag, header.at)
         })?;
+        self.note_creator(header)?;
         let vr = dicom_core::VR::from_binary(shown_vr(header).letters());
         let place = Place::new(
             self.place(header),

@@ -6,9 +6,16 @@ use super::{FLOAT_PIXELS, Planner};
 use crate::deid::method;
 use crate::read::dictionary;
 use crate::read::input::Input;
-use crate::read::scan::ScanError;
+use crate::read::scan::{Header, ScanError};
 
 impl<I: Input> Planner<'_, I> {
+    /// Returns true for an element of the root that an inserted one replaces.
+    #[inline]
+    pub(super) fn is_replaced(&self, header: &Header) -> bool {
+        let tag = header.tag();
+        self.insert_filter.may_be_replaced(tag) && method::is_replaced(self.inserts, tag)
+    }
+
     /// Writes those up to this tag, as a number.
     #[inline]
     pub(super) fn insert_up_to(&mut self, number: u32) -> Result<(), ScanError> {
