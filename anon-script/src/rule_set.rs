@@ -252,7 +252,7 @@ pub(crate) fn operation(action: &Action) -> String {
         Action::Accession => "@acc".into(),
         Action::ShiftDate => "@hashdate(this,PatientID)".into(),
         Action::RoundAge { width } => format!("@round(this,{width})"),
-        Action::Replace(text) | Action::Computed(text) => escaped(text),
+        Action::Replace(text) | Action::Computed(text) | Action::Cleaned(text) => escaped(text),
         // No script says these.
         Action::Item(_) | Action::Decide => String::new(),
     }

@@ -46,6 +46,9 @@ pub enum Action {
     /// As [`Replace`](Self::Replace), for a text that was computed from the object: the element is
     /// emptied, with a remark, if the text does not fit the VR.
     Computed(Arc<str>),
+    /// As [`Computed`](Self::Computed), for what is left of a text without the words that can identify.
+    /// An engine counts it.
+    Cleaned(Arc<str>),
     /// A sequence is replaced by one item with these elements, sorted by tag.
     Item(Arc<[ItemElement]>),
     /// More than the tag decides: [`ObjectRules::decide`] is asked.

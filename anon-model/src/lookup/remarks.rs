@@ -15,15 +15,18 @@ pub enum RemarkKind {
     Mended,
     /// The bytes of the pixels do not agree with the attributes that describe them.
     Pixels,
+    /// A text lost words that can identify.
+    Cleaned,
 }
 
 impl RemarkKind {
-    /// Returns its name in JSON: `emptied`, `mended` or `pixels`.
+    /// Returns its name in JSON: `emptied`, `mended`, `pixels` or `cleaned`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Emptied => "emptied",
             Self::Mended => "mended",
             Self::Pixels => "pixels",
+            Self::Cleaned => "cleaned",
         }
     }
 }
@@ -71,6 +74,8 @@ pub enum RemarkReason {
     /// Native pixel data had more bytes than its rows, columns, samples, frames and bits need. The
     /// bytes behind the last pixel are left out.
     PixelsTooLong = 202,
+    /// A text lost the words that can identify a person, and keeps the rest (PS3.15 section E.3.5).
+    WordsRemoved = 301,
 }
 
 impl RemarkReason {
@@ -93,6 +98,7 @@ impl RemarkReason {
         Self::OtherName,
         Self::PixelsTooShort,
         Self::PixelsTooLong,
+        Self::WordsRemoved,
     ];
 
     /// Returns its kind, its name, and the sentences about one case and about many.
@@ -200,6 +206,12 @@ impl RemarkReason {
                 "pixels_too_long",
                 "image had more bytes of pixels than its rows, columns and frames need; the rest is left out",
                 "images had more bytes of pixels than their rows, columns and frames need; the rest is left out",
+            ),
+            Self::WordsRemoved => (
+                RemarkKind::Cleaned,
+                "words_removed",
+                "text lost words that can identify a person",
+                "texts lost words that can identify a person",
             ),
         }
     }

@@ -133,7 +133,9 @@ pub(super) fn action_name(action: &Action) -> &'static str {
         Action::Accession => "accession",
         Action::ShiftDate => "shift_date",
         Action::RoundAge { .. } => "round_age",
-        Action::Replace(_) | Action::Computed(_) | Action::Item(_) => "replace",
+        Action::Replace(_) | Action::Computed(_) | Action::Cleaned(_) | Action::Item(_) => {
+            "replace"
+        }
         Action::Decide => "decide",
     }
 }
@@ -149,7 +151,7 @@ pub(super) fn rule_text(action: &Action) -> String {
         Action::Accession => "@acc".into(),
         Action::ShiftDate => "@hashdate".into(),
         Action::RoundAge { width } => format!("@round(this,{width})"),
-        Action::Replace(text) | Action::Computed(text) => text.to_string(),
+        Action::Replace(text) | Action::Computed(text) | Action::Cleaned(text) => text.to_string(),
         // No script says these.
         Action::Item(_) | Action::Decide => String::new(),
     }

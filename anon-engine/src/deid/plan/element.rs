@@ -292,7 +292,10 @@ impl<'p, I: Input> Planner<'p, I> {
     /// Does what the rules say. In the root, an element that an inserted one replaces is dropped: it does
     /// not take the fast path, which ends before the next element to insert.
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "called for every element: a call takes 2 % of a CT slice")]
+    #[expect(
+        clippy::inline_always,
+        reason = "called for every element: a call takes 2 % of a CT slice"
+    )]
     fn as_ruled(&mut self, header: &Header) -> Result<(), ScanError> {
         match self.rules.action(self.place(header)) {
             Action::Remove => self.walk.skip(header),
@@ -392,6 +395,7 @@ impl<'p, I: Input> Planner<'p, I> {
             }
             Action::Replace(text) => self.replace(header, text),
             Action::Computed(text) => self.compute(header, text),
+            Action::Cleaned(text) => self.clean(header, text),
             Action::Item(elements) => self.item(header, elements),
             Action::Decide => self.decide(header),
             _ if header.len == 0 => self.keep(header),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anon_engine::{Policy, Refusal, Source, plan};
+use anon_model::{Remark, RemarkReason};
 use anon_script::object::{
     Insert, InsertValue, Look, ObjectHeader, ObjectRules, Place, Refused, SeenValue,
 };
@@ -345,6 +346,32 @@ fn a_computed_value_that_does_not_fit_is_emptied_and_counted() -> Outcome {
     assert_eq!(value(&output, ROWS)?, "");
     let plan = plan(&policy, Source::part10(&input))?;
     assert_eq!(plan.remarks().iter().count(), 2);
+    Ok(())
+}
+
+#[test]
+fn a_cleaned_text_is_counted() -> Outcome {
+    let decide: Decide = |_, place| match place.element.tag {
+        DESCRIPTION => Ok(Action::Cleaned("CT of".into())),
+        _ => Ok(Action::Keep),
+    };
+    let input = Object::new(Enc::Explicit)
+        .text(DESCRIPTION, "LO", "CT of CANARY")
+        .part10(EXPLICIT);
+    let policy = Asking::new(decide).policy();
+    assert_eq!(value(&run(&policy, &input)?, DESCRIPTION)?, "CT of");
+    let plan = plan(&policy, Source::part10(&input))?;
+    let found: Vec<_> = plan.remarks().iter().collect();
+    let reason = RemarkReason::WordsRemoved;
+    let tag = 0x0008_1030;
+    assert_eq!(
+        found,
+        [Remark {
+            reason,
+            tag,
+            count: 1
+        }]
+    );
     Ok(())
 }
 

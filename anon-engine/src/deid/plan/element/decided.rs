@@ -112,6 +112,13 @@ impl<I: Input> Planner<'_, I> {
         self.emit(header, value_vr(header), b"")
     }
 
+    /// Writes what the rules left of a text.
+    pub(super) fn clean(&mut self, header: &Header, text: &str) -> Result<(), ScanError> {
+        let number = dictionary::number_to_show(header.number);
+        self.remarks.add(RemarkReason::WordsRemoved, number);
+        self.compute(header, text)
+    }
+
     /// Makes what the rules computed for patient, study, series or instance its pseudonym. What cannot
     /// name a directory does not: the project then assigns one.
     fn give(&mut self, header: &Header, text: &str) {
