@@ -103,9 +103,11 @@
 
 pub mod builtin;
 pub mod check;
+pub mod clean;
 pub mod ctp;
 pub mod diagnostic;
 pub mod object;
+pub mod profile;
 pub mod rule_set;
 pub mod rules;
 mod span;

@@ -71,6 +71,17 @@ pub enum SeenValue {
     Long(u32),
 }
 
+impl SeenElement {
+    /// Returns true if the value has no bytes.
+    pub fn is_empty(&self) -> bool {
+        match &self.value {
+            SeenValue::Text(range) | SeenValue::Bytes(range) => range.is_empty(),
+            SeenValue::Sequence => false,
+            SeenValue::Long(length) => *length == 0,
+        }
+    }
+}
+
 impl ObjectHeader {
     /// The longest value that is held, in bytes.
     pub const MAX_VALUE: u32 = 64 << 10;
@@ -111,6 +122,14 @@ impl ObjectHeader {
     pub fn root(&self, tag: Tag) -> Option<&SeenElement> {
         let mut elements = self.elements.iter();
         elements.find(|element| element.parent.is_none() && element.tag == tag)
+    }
+
+    /// Returns the element whose header begins at this offset of the object.
+    pub fn at(&self, offset: u64) -> Option<&SeenElement> {
+        let at = self
+            .elements
+            .binary_search_by_key(&offset, |element| element.offset);
+        self.elements.get(at.ok()?)
     }
 
     /// Returns the text of an element with its backslashes. Blanks and NUL at its end are removed. `None`

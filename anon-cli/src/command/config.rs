@@ -210,10 +210,8 @@ fn set(
     if key == "script" {
         return set_script(context, project, word);
     }
-    if key == "profile" && !word.is_empty() {
-        return Err(Failure::configuration(format!(
-            "there is no profile {word:?}: no PS3.15 profile is built in yet"
-        )));
+    if key == "profile" {
+        return set_profile(context, project, word);
     }
     change(context, project, "config set", key, |settings| {
         // For an unknown key, `set` returns the problem.
@@ -314,6 +312,14 @@ fn set_script(context: &Context<'_>, project: &Project, word: &str) -> anyhow::R
         work::change_script(text, word)
     })?;
     conclude(context, "config set", "script", &changed)
+}
+
+fn set_profile(context: &Context<'_>, project: &Project, word: &str) -> anyhow::Result<ExitStatus> {
+    project.check_access()?;
+    let changed = work::change(project, &context.signals, |text| {
+        work::change_profile(text, word)
+    })?;
+    conclude(context, "config set", "profile", &changed)
 }
 
 /// Prints the value, and when it takes effect in a process that holds the project.

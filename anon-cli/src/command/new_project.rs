@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anon_model::settings::{DateScheme, KeyDoc, Value};
 use anon_model::{ProjectSettings, SiteId};
+use anon_script::profile::Profile;
 use anyhow::Context as _;
 
 use crate::args::NewProject;
@@ -34,6 +35,10 @@ pub(crate) fn make(
 ) -> anyhow::Result<ProjectSettings> {
     let (mut settings, origin) = initial_settings(options)?;
     apply(&mut settings, options)?;
+    if options.profile.is_some() {
+        // Anybody who guesses a Patient ID can undo V17's dates.
+        settings.dates = DateScheme::Keyed;
+    }
     let script = script_path(&settings, origin.as_ref())?;
     if let Some(path) = &script {
         // Checked first: a script with errors creates no project.
@@ -62,7 +67,15 @@ pub(crate) fn make(
 
 fn print_kept_values(context: &Context<'_>, project: &Project, settings: &ProjectSettings) {
     let report = context.report;
-    if settings.script == "rsna-v17" {
+    if let Some(profile) = settings
+        .profile
+        .as_deref()
+        .and_then(|name| Profile::named(name).ok())
+    {
+        for option in profile.options() {
+            report.info(&format!("{} keeps {}", option.name(), option.keeps()));
+        }
+    } else if settings.script == "rsna-v17" {
         report.info(KEPT_BY_V17);
         if settings.dates == DateScheme::V17 {
             let project = context.project().unwrap_or(project.root());
@@ -96,9 +109,7 @@ fn initial_settings(options: &NewProject) -> anyhow::Result<(ProjectSettings, Op
 /// Returns the given options as settings.
 fn given_settings(options: &NewProject) -> anyhow::Result<Vec<(&'static str, Value)>> {
     if let Some(profile) = &options.profile {
-        return Err(Failure::configuration(format!(
-            "there is no profile {profile:?}: this version has no PS3.15 profiles, use --script"
-        )));
+        rules::profile(profile)?;
     }
     let text = |text: &Option<String>| text.clone().map(Value::Text);
     let modalities = (!options.modalities.is_empty())
@@ -113,6 +124,7 @@ fn given_settings(options: &NewProject) -> anyhow::Result<Vec<(&'static str, Val
         ("site_id", text(&options.site_id)),
         ("name", text(&options.name)),
         ("script", text(&options.script)),
+        ("profile", text(&options.profile)),
         ("modalities", modalities),
     ];
     Ok(all
@@ -139,7 +151,7 @@ fn script_path(
     settings: &ProjectSettings,
     origin: Option<&Project>,
 ) -> anyhow::Result<Option<PathBuf>> {
-    if rules::is_builtin(&settings.script) {
+    if rules::is_builtin(&settings.script) || settings.profile.is_some() {
         return Ok(None);
     }
     let path = PathBuf::from(&settings.script);

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anon_model::ProjectSettings;
-use anon_model::settings::Dialect as Setting;
+use anon_model::settings::{DateScheme, Dialect as Setting};
+use anon_script::profile::Profile;
 use anon_script::syntax::Position;
 use anon_script::{BUILTINS, Diagnostic, Dialect, Rules, Severity, builtin, check};
 use anyhow::Context as _;
@@ -28,10 +29,12 @@ pub(crate) fn of_project(
     project: &Project,
     settings: &ProjectSettings,
 ) -> anyhow::Result<Arc<dyn Rules>> {
-    if let Some(profile) = &settings.profile {
-        return Err(Failure::configuration(format!(
-            "project.toml asks for the profile {profile:?}, and no profile is built in yet"
-        )));
+    if let Some(name) = &settings.profile {
+        let profile = profile(name)?;
+        return Ok(Arc::new(match settings.dates {
+            DateScheme::V17 => profile.without_claim_of_dates(),
+            DateScheme::Keyed => profile,
+        }));
     }
     if let Some(rules) = builtin(&settings.script) {
         return Ok(Arc::new(rules));
@@ -39,6 +42,11 @@ pub(crate) fn of_project(
     let path = project.root().join(&settings.script);
     trust::check_file(project.root(), &path)?;
     of_file(&path, settings.dialect)
+}
+
+/// The profile of this name.
+pub(crate) fn profile(name: &str) -> anyhow::Result<Profile> {
+    Profile::named(name).map_err(|error| Failure::configuration(error.to_string()))
 }
 
 /// The rules of a script file. Warnings go to the log, where its directory could identify: they have

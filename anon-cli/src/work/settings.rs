@@ -242,3 +242,22 @@ pub(crate) fn change_script(before: &str, word: &str) -> anyhow::Result<Settings
         accept_rules: true,
     })
 }
+
+/// The change to another profile, or with an empty name back to the script. Its rules are accepted.
+///
+/// # Errors
+/// If there is no such profile.
+pub(crate) fn change_profile(before: &str, word: &str) -> anyhow::Result<SettingsChange> {
+    let settings_before = settings::parse(before)?;
+    let mut after = settings_before.clone();
+    after.profile = match word {
+        "" => None,
+        name => Some(rules::profile(name)?.name().to_owned()),
+    };
+    Ok(SettingsChange {
+        before: before.to_owned(),
+        after: crate::project::document::changed(before, &settings_before, &after)?,
+        script: None,
+        accept_rules: true,
+    })
+}
