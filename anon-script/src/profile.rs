@@ -302,6 +302,19 @@ impl Profile {
         }
     }
 
+    /// What becomes of a text of which nothing is left. One that the table does not list may be required.
+    fn of_nothing(&self, element: Element, vr: VR) -> Action {
+        match self.table.basic(element.tag) {
+            Some(Verdict::Remove | Verdict::Alternatives { removes: true }) => {
+                self.by_type(element, vr, true)
+            }
+            Some(Verdict::Empty | Verdict::Alternatives { removes: false }) => {
+                self.by_type(element, vr, false)
+            }
+            _ => dummy::action(element.tag, vr),
+        }
+    }
+
     /// What becomes of an attribute with several actions.
     fn by_type(&self, element: Element, vr: VR, removes: bool) -> Action {
         match self.types.required(element.state, element.tag) {

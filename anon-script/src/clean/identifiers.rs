@@ -64,11 +64,36 @@ const PLACES: &[Tag] = &[
     tags::PATIENT_ADDRESS,
     tags::PERSON_ADDRESS,
     tags::REGION_OF_RESIDENCE,
+    tags::COUNTRY_OF_RESIDENCE,
+    tags::REQUESTING_SERVICE,
     tags::VERIFYING_ORGANIZATION,
     tags::MILITARY_RANK,
     tags::BRANCH_OF_SERVICE,
     tags::CLINICAL_TRIAL_SITE_NAME,
     tags::CLINICAL_TRIAL_SITE_ID,
+];
+
+/// The months in English, German, Spanish and French, folded.
+const MONTHS: [&[&str]; 12] = [
+    &["jan", "january", "januar", "janner", "enero", "janvier"],
+    &["feb", "february", "februar", "febrero", "fevrier"],
+    &["mar", "march", "marz", "maerz", "marzo", "mars"],
+    &["apr", "april", "abril", "avril"],
+    &["may", "mai", "mayo"],
+    &["jun", "june", "juni", "junio", "juin"],
+    &["jul", "july", "juli", "julio", "juillet"],
+    &["aug", "august", "agosto", "aout"],
+    &["sep", "sept", "september", "septiembre", "septembre"],
+    &["oct", "october", "okt", "oktober", "octubre", "octobre"],
+    &["nov", "november", "noviembre", "novembre"],
+    &[
+        "dec",
+        "december",
+        "dez",
+        "dezember",
+        "diciembre",
+        "decembre",
+    ],
 ];
 
 /// Words in names that name nobody.
@@ -132,10 +157,12 @@ const LONG: usize = 6;
 pub struct Identifiers {
     /// Folded, sorted, each once.
     keys: Vec<Key>,
-    /// Which three first bytes occur in `keys`.
+    /// Which first bytes occur in `keys`.
     filter: Filter,
     /// Words of letters that are compared with one letter wrong.
     spelled: Vec<Vec<char>>,
+    /// Four digits, or nothing. Too common for texts that are no descriptions.
+    year_of_birth: String,
 }
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -167,7 +194,12 @@ impl Identifiers {
                     born = date_of(text);
                 }
                 VR::DA | VR::DT => dates.extend(text.split('\\').filter_map(date_of)),
-                _ => identifiers.add(element, text),
+                _ => {
+                    let parent = element
+                        .parent
+                        .and_then(|parent| header.elements().get(parent as usize));
+                    identifiers.add(element, parent.map(|parent| parent.tag), text);
+                }
             }
         }
         identifiers.add_dates(dates, born);
@@ -184,8 +216,14 @@ impl Identifiers {
         gone.contains(&true)
     }
 
-    fn add(&mut self, element: &SeenElement, text: &str) {
+    /// Adds what an element in a sequence with the tag `parent` holds.
+    fn add(&mut self, element: &SeenElement, parent: Option<Tag>, text: &str) {
         match element.vr {
+            VR::LO | VR::UC if element.tag == tags::CODE_MEANING => match parent {
+                Some(tags::PERSON_IDENTIFICATION_CODE_SEQUENCE) => self.add_name(text),
+                Some(tags::INSTITUTION_CODE_SEQUENCE) => self.add_place(text),
+                _ => {}
+            },
             VR::PN => self.add_name(text),
             VR::AE => text.split('\\').for_each(|title| self.add_id(title)),
             VR::LO | VR::SH | VR::ST | VR::LT | VR::UT | VR::UC | VR::CS | VR::UN | VR::UR => {
@@ -238,7 +276,7 @@ impl Identifiers {
         self.push_if_long(whole.trim_start_matches('0'));
         for part in words.runs.iter().map(|word| words.folded(word)) {
             let digits = part.bytes().any(|byte| byte.is_ascii_digit());
-            if part.len() >= if digits { 4 } else { LONG } && !vocabulary::is_term(part) {
+            if part.len() >= if digits { 4 } else { LONG } && !vocabulary::is_listed(part) {
                 self.push(part);
             }
         }
@@ -251,7 +289,7 @@ impl Identifiers {
         for (word, part) in words.runs.iter().zip(parts.clone()) {
             let letters = part.chars().count();
             let digits = part.bytes().all(|byte| byte.is_ascii_digit());
-            let kept = vocabulary::is_term(part) || letters < if digits { 4 } else { 3 };
+            let kept = vocabulary::is_listed(part) || letters < if digits { 4 } else { 3 };
             if !kept && !NOBODY.contains(&part) {
                 self.push(part);
                 self.push(&umlauts(words.written(word)));
@@ -280,15 +318,28 @@ impl Identifiers {
                 self.push(&[short_month, short_day, year].concat());
             }
             if born == Some(*date) {
-                let short = year.get(2..).unwrap_or_default();
-                self.push(year);
-                for whole in [
-                    [short, month, day],
-                    [day, month, short],
-                    [month, day, short],
-                ] {
-                    self.push(&whole.concat());
-                }
+                self.add_birth_date(year, month, day);
+            }
+        }
+    }
+
+    /// Adds the birth date with two digits of the year, and with the name of the month.
+    fn add_birth_date(&mut self, year: &str, month: &str, day: &str) {
+        let short = year.get(2..).unwrap_or_default();
+        year.clone_into(&mut self.year_of_birth);
+        for whole in [
+            [short, month, day],
+            [day, month, short],
+            [month, day, short],
+        ] {
+            self.push(&whole.concat());
+        }
+        let number: Option<usize> = month.parse().ok();
+        let names = number.and_then(|number| MONTHS.get(number.checked_sub(1)?));
+        for name in names.copied().unwrap_or_default() {
+            for day in [day, day.trim_start_matches('0')] {
+                self.push(&[day, name, year].concat());
+                self.push(&[name, day, year].concat());
             }
         }
     }
@@ -342,6 +393,13 @@ impl Identifiers {
             for (_, gone) in touched.take_while(|(word, _)| word.folded.start < end) {
                 *gone = true;
             }
+        }
+    }
+
+    /// Marks the year of birth.
+    pub(super) fn mark_year_of_birth(&self, words: &Words<'_>, gone: &mut [bool]) {
+        for (word, gone) in words.runs.iter().zip(gone) {
+            *gone |= !self.year_of_birth.is_empty() && words.folded(word) == self.year_of_birth;
         }
     }
 
@@ -479,29 +537,44 @@ fn umlauts(word: &str) -> String {
     spelled
 }
 
-/// A set of first two bytes, which may hold more than were put in.
-#[derive(Default)]
-struct Filter([u64; 16]);
+/// A set of the three first bytes of keys, which may hold more than were put in.
+struct Filter([u64; 64]);
+
+impl Default for Filter {
+    fn default() -> Self {
+        Self([0; 64])
+    }
+}
 
 impl Filter {
     fn insert(&mut self, text: &[u8]) {
-        if let Some((cell, bit)) = Self::place(text)
-            && let Some(cell) = self.0.get_mut(cell)
-        {
-            *cell |= bit;
+        match text {
+            [first, second] => (0..=u8::MAX).for_each(|third| self.set(*first, *second, third)),
+            [first, second, third, ..] => self.set(*first, *second, *third),
+            _ => {}
         }
     }
 
-    fn may_begin(&self, text: &[u8]) -> bool {
-        Self::place(text)
-            .is_some_and(|(cell, bit)| self.0.get(cell).is_some_and(|cell| cell & bit != 0))
+    fn set(&mut self, first: u8, second: u8, third: u8) {
+        let (cell, bit) = Self::place(first, second, third);
+        self.0
+            .iter_mut()
+            .skip(cell)
+            .take(1)
+            .for_each(|cell| *cell |= bit);
     }
 
-    fn place(text: &[u8]) -> Option<(usize, u64)> {
-        let [first, second, ..] = text else {
-            return None;
+    fn may_begin(&self, text: &[u8]) -> bool {
+        let (cell, bit) = match text {
+            [first, second] => Self::place(*first, *second, 0),
+            [first, second, third, ..] => Self::place(*first, *second, *third),
+            _ => return false,
         };
-        let hash = usize::from(*first) * 37 + usize::from(*second);
-        Some(((hash >> 6) & 15, 1 << (hash & 63)))
+        self.0.get(cell).is_some_and(|cell| cell & bit != 0)
+    }
+
+    fn place(first: u8, second: u8, third: u8) -> (usize, u64) {
+        let hash = usize::from(first) * 961 + usize::from(second) * 31 + usize::from(third);
+        ((hash >> 6) & 63, 1 << (hash & 63))
     }
 }

@@ -1,5 +1,8 @@
 //! Texts that identify by their form: dates, times, numbers, addresses, titles with names.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use super::vocabulary;
 use super::words::{Words, segments};
 
@@ -169,8 +172,12 @@ pub(super) fn mark(words: &Words<'_>, gone: &mut [bool]) {
         mark_from(gone, index, count);
         mark_from(gone, index, usize::from(is_long_number(words, index)));
         mark_from(gone, index, title(words, index));
-        if let Some((from, count)) = address_of_network(words, index) {
+        if let Some((from, count)) = address_of_mail(words, index) {
             mark_from(gone, from, count);
+        }
+        // A word that is gone is part of an address already.
+        if gone.get(index) == Some(&false) {
+            mark_from(gone, index, address_of_web(words, index));
         }
     }
 }
@@ -186,9 +193,12 @@ fn folded<'w>(words: &'w Words<'_>, index: usize) -> &'w str {
     words.runs.get(index).map_or("", |word| words.folded(word))
 }
 
+static KIND_OF: LazyLock<HashMap<&str, Kind>> = LazyLock::new(|| KINDS.iter().copied().collect());
+
 fn kind(word: &str) -> Option<Kind> {
-    let place = KINDS.binary_search_by_key(&word, |(word, _)| word).ok()?;
-    KINDS.get(place).map(|(_, kind)| *kind)
+    let letters = word.starts_with(|first: char| first.is_ascii_lowercase());
+    let known = letters && (2..=12).contains(&word.len());
+    known.then(|| KIND_OF.get(word).copied()).flatten()
 }
 
 fn is_kind(words: &Words<'_>, index: usize, wanted: Kind) -> bool {
@@ -471,17 +481,12 @@ fn street(words: &Words<'_>, index: usize) -> usize {
 
 /// Capitals with periods, such as `J.S.`, unless they are a term, such as `A.P.`
 fn initials(words: &Words<'_>, index: usize) -> usize {
-    let is_initial = |at: usize| {
-        let written = words
-            .runs
-            .get(at)
-            .map(|word| words.written(word))
-            .unwrap_or_default();
-        written.len() == 1 && written.bytes().all(|byte| byte.is_ascii_uppercase())
-    };
-    let joined =
-        matches!(words.before(index + 1), "." | ". ") && words.before(index + 2).starts_with('.');
-    if !joined || !is_initial(index) || !is_initial(index + 1) {
+    let is_initial = |at: usize| written(words, at).len() == 1 && is_capital(words, at);
+    let joined = |at: usize| matches!(words.before(at), "." | ". ");
+    let more = |at: usize, other: Option<usize>| joined(at) && other.is_some_and(is_initial);
+    let pair = joined(index + 1) && words.before(index + 2).starts_with('.');
+    let longer = more(index, index.checked_sub(1)) || more(index + 2, Some(index + 2));
+    if !pair || longer || !is_initial(index) || !is_initial(index + 1) {
         return 0;
     }
     let both = [folded(words, index), folded(words, index + 1)].concat();
@@ -518,72 +523,68 @@ fn great_age(words: &Words<'_>, index: usize) -> usize {
     usize::from(of_years(unit) || follows)
 }
 
+/// Titles that mean something else in capitals or without a period: modalities, French gauge.
+const DOUBTFUL: &[&str] = &["dr", "mr", "ms", "fr", "sr", "pd"];
+
 /// A title and the names that follow it. `DR CHEST` is a modality: nothing there is a name.
 fn title(words: &Words<'_>, index: usize) -> usize {
-    let Some(word) = words.runs.get(index) else {
-        return 0;
-    };
-    let written = words.written(word);
-    if kind(words.folded(word)) != Some(Title) {
+    let title = folded(words, index);
+    if kind(title) != Some(Title) || !is_capital(words, index + 1) {
         return 0;
     }
-    let next = words
-        .runs
-        .get(index + 1)
-        .map(|word| words.written(word))
-        .unwrap_or_default();
-    let after = words.before(index + 1);
-    let dotted = after.trim() == ".";
-    let spaced = after.trim().is_empty() && !after.contains(['\n', '\r']);
-    let capital = |word: &str| word.chars().next().is_some_and(char::is_uppercase);
-    let upper = written.chars().all(char::is_uppercase);
-    let plain = upper && !dotted && vocabulary::is_term(folded(words, index + 1));
-    if !(dotted || spaced) || !capital(next) || plain || !capital(written) && !dotted {
+    let dotted = words.before(index + 1).trim() == ".";
+    let spaced = matches!(words.before(index + 1), " " | "  " | "_");
+    let upper = written(words, index).chars().all(char::is_uppercase);
+    let doubtful = DOUBTFUL.contains(&title) && (upper || !matches!(title, "dr" | "mr"))
+        || upper && vocabulary::is_term(folded(words, index + 1));
+    if !dotted && (doubtful || !spaced || !is_capital(words, index)) {
         return 0;
     }
     let names = (index + 1..index + 5).take_while(|&at| {
-        let between = words.before(at);
-        let joined = at == index + 1 || matches!(between, " " | ". " | "." | "-" | "'");
-        let written = words
-            .runs
-            .get(at)
-            .map(|word| words.written(word))
-            .unwrap_or_default();
-        joined
-            && capital(written)
-            && (at == index + 1
-                || dotted && at == index + 2
-                || !vocabulary::is_term(folded(words, at)))
+        let first = at == index + 1 || dotted && at == index + 2;
+        let joined = at == index + 1 || matches!(words.before(at), " " | ". " | "." | "-" | "'");
+        joined && is_capital(words, at) && (first || !vocabulary::is_term(folded(words, at)))
     });
     1 + names.count()
 }
 
-/// An address of mail or of the web.
-fn address_of_network(words: &Words<'_>, index: usize) -> Option<(usize, usize)> {
-    if index > 0 && words.before(index) == "@" {
-        let joined = |at: usize| {
-            !words.before(at).is_empty()
-                && words
-                    .before(at)
-                    .bytes()
-                    .all(|byte| b"._-+%".contains(&byte))
-        };
-        let back = (1..index)
-            .rev()
-            .take(8)
-            .take_while(|&at| joined(at))
-            .count();
-        let ahead = (index + 1..index + 8).take_while(|&at| joined(at)).count();
-        return Some((index - 1 - back, back + 2 + ahead));
+fn written<'t>(words: &Words<'t>, index: usize) -> &'t str {
+    words.runs.get(index).map_or("", |word| words.written(word))
+}
+
+fn is_capital(words: &Words<'_>, index: usize) -> bool {
+    let first = written(words, index).chars().next();
+    first.is_some_and(char::is_uppercase)
+}
+
+/// An address of mail, by its `@`: where it begins, and how many words it has.
+fn address_of_mail(words: &Words<'_>, index: usize) -> Option<(usize, usize)> {
+    let before = index
+        .checked_sub(1)
+        .filter(|_| words.before(index) == "@")?;
+    let joined = |at: usize| {
+        let between = words.before(at);
+        !between.is_empty() && between.bytes().all(|byte| b"._-+%".contains(&byte))
+    };
+    let back = (1..=before)
+        .rev()
+        .take(8)
+        .take_while(|&at| joined(at))
+        .count();
+    let ahead = (index + 1..index + 8).take_while(|&at| joined(at)).count();
+    Some((before - back, back + 2 + ahead))
+}
+
+/// An address of the web, up to a blank.
+fn address_of_web(words: &Words<'_>, index: usize) -> usize {
+    let joined = |at: usize| {
+        let between = words.before(at);
+        !between.is_empty() && !between.contains(char::is_whitespace)
+    };
+    if !is_kind(words, index, Web) || !joined(index + 1) {
+        return 0;
     }
-    let web = is_kind(words, index, Web);
-    if !web
-        || words.before(index + 1).is_empty()
-        || words.before(index + 1).contains(char::is_whitespace)
-    {
-        return None;
-    }
-    let whole = (index + 1..words.runs.len())
-        .take_while(|&at| !words.before(at).contains(char::is_whitespace));
-    Some((index, 1 + whole.count()))
+    1 + (index + 1..words.runs.len())
+        .take_while(|&at| joined(at))
+        .count()
 }

@@ -74,7 +74,7 @@ impl<'r> ProfiledObject<'r> {
             return if seen.is_some_and(SeenElement::is_empty) {
                 Action::Keep
             } else {
-                Action::Cleaned("".into())
+                self.profile.of_nothing(place.element, place.vr)
             };
         };
         let (vr, identifiers) = (place.vr, &self.identifiers);
@@ -85,6 +85,9 @@ impl<'r> ProfiledObject<'r> {
         };
         match cleaned {
             Cleaned { removed: 0, .. } => Action::Keep,
+            Cleaned { text, .. } if text.trim().is_empty() => {
+                self.profile.of_nothing(place.element, place.vr)
+            }
             Cleaned { text, .. } => Action::Cleaned(Cow::into_owned(text).into()),
         }
     }

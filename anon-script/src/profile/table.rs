@@ -58,6 +58,11 @@ impl Table {
         tags.into_iter()
     }
 
+    /// Returns what the table says of an attribute without options. `None` if it does not list it.
+    pub(super) fn basic(&self, tag: Tag) -> Option<Verdict> {
+        self.0.get(&tag).map(|row| row.basic)
+    }
+
     /// Returns what the table says of an attribute. `None` if it does not list it.
     pub(super) fn verdict(&self, tag: Tag, options: &Options) -> Option<Verdict> {
         let row = self.0.get(&tag)?;
