@@ -103,6 +103,7 @@
 
 pub mod builtin;
 pub mod check;
+pub mod clean;
 pub mod ctp;
 pub mod diagnostic;
 pub mod object;

@@ -1,0 +1,490 @@
+//! What identifies the patient, the people and the places of one object: [`Identifiers`].
+
+use std::fmt;
+
+use dicom_core::{Tag, VR};
+use dicom_dictionary_std::tags;
+
+use super::words::{Words, segments};
+use super::{fold, vocabulary};
+use crate::object::{ObjectHeader, SeenElement};
+
+/// Elements whose whole value is an identifier.
+const IDS: &[Tag] = &[
+    tags::PATIENT_ID,
+    Tag(0x0010, 0x1000),
+    tags::ISSUER_OF_PATIENT_ID,
+    tags::ACCESSION_NUMBER,
+    tags::STUDY_ID,
+    tags::ADMISSION_ID,
+    Tag(0x0038, 0x0011),
+    tags::SERVICE_EPISODE_ID,
+    Tag(0x0010, 0x1090),
+    tags::REQUESTED_PROCEDURE_ID,
+    tags::SCHEDULED_PROCEDURE_STEP_ID,
+    tags::PERFORMED_PROCEDURE_STEP_ID,
+    tags::FILLER_ORDER_NUMBER_IMAGING_SERVICE_REQUEST,
+    tags::PLACER_ORDER_NUMBER_IMAGING_SERVICE_REQUEST,
+    Tag(0x0010, 0x1050),
+    tags::CLINICAL_TRIAL_SUBJECT_ID,
+    tags::CLINICAL_TRIAL_SUBJECT_READING_ID,
+    tags::PATIENT_TELEPHONE_NUMBERS,
+    tags::REFERRING_PHYSICIAN_TELEPHONE_NUMBERS,
+    tags::ORDER_CALLBACK_PHONE_NUMBER,
+    tags::PERSON_TELEPHONE_NUMBERS,
+    tags::PATIENT_TELECOM_INFORMATION,
+    tags::PERSON_TELECOM_INFORMATION,
+    tags::DEVICE_SERIAL_NUMBER,
+    tags::PLATE_ID,
+    tags::DETECTOR_ID,
+    tags::GANTRY_ID,
+    tags::CASSETTE_ID,
+    tags::GENERATOR_ID,
+    tags::DEVICE_ID,
+    tags::DEVICE_LABEL,
+    Tag(0x0040, 0x050A),
+    tags::UNIQUE_DEVICE_IDENTIFIER,
+];
+
+/// Elements that name places, organizations and machines, with words of their own beside terms.
+const PLACES: &[Tag] = &[
+    tags::INSTITUTION_NAME,
+    tags::INSTITUTION_ADDRESS,
+    tags::INSTITUTIONAL_DEPARTMENT_NAME,
+    tags::STATION_NAME,
+    tags::PERFORMED_STATION_NAME,
+    tags::SCHEDULED_STATION_NAME,
+    tags::PATIENT_INSTITUTION_RESIDENCE,
+    tags::CURRENT_PATIENT_LOCATION,
+    tags::PERFORMED_LOCATION,
+    tags::SCHEDULED_PROCEDURE_STEP_LOCATION,
+    tags::REFERRING_PHYSICIAN_ADDRESS,
+    tags::RESPONSIBLE_ORGANIZATION,
+    tags::ORDER_ENTERER_LOCATION,
+    tags::PATIENT_ADDRESS,
+    tags::PERSON_ADDRESS,
+    tags::REGION_OF_RESIDENCE,
+    tags::VERIFYING_ORGANIZATION,
+    tags::MILITARY_RANK,
+    tags::BRANCH_OF_SERVICE,
+    tags::CLINICAL_TRIAL_SITE_NAME,
+    tags::CLINICAL_TRIAL_SITE_ID,
+];
+
+/// Words in names that name nobody.
+const NOBODY: &[&str] = &[
+    "admin",
+    "anon",
+    "anonym",
+    "anonymized",
+    "anonymised",
+    "anonymous",
+    "doctor",
+    "firstname",
+    "lastname",
+    "name",
+    "none",
+    "null",
+    "operator",
+    "patient",
+    "phantom",
+    "physician",
+    "radiologist",
+    "removed",
+    "resident",
+    "tech",
+    "technician",
+    "technologist",
+    "test",
+    "unknown",
+    "user",
+];
+
+/// Words by which an organization is known, although each word of its name is a term.
+const ORGANIZATION: &[&str] = &[
+    "hospital",
+    "clinic",
+    "institute",
+    "university",
+    "center",
+    "centre",
+    "foundation",
+    "krankenhaus",
+    "klinik",
+    "klinikum",
+    "hopital",
+    "memorial",
+];
+
+/// The fewest letters of a word that is found in other words, or with one letter wrong.
+const LONG: usize = 6;
+
+/// The identifiers of one object, taken from all its elements.
+///
+/// They are parts of person names, numbers of the patient, the study and the devices, places,
+/// organizations and dates. They are found in any case, with or without diacritics and separators.
+/// One of six letters and more is also found inside other words, and with one letter wrong.
+/// `Debug` shows none of them.
+#[derive(Default)]
+pub struct Identifiers {
+    /// Folded, sorted, each once.
+    keys: Vec<Key>,
+    /// Which three first bytes occur in `keys`.
+    filter: Filter,
+    /// Words of letters that are compared with one letter wrong.
+    spelled: Vec<Vec<char>>,
+}
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    text: String,
+    /// Found inside words; else only as whole words or numbers.
+    inside: bool,
+}
+
+impl fmt::Debug for Identifiers {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Identifiers")
+            .finish_non_exhaustive()
+    }
+}
+
+impl Identifiers {
+    /// Takes the identifiers from all elements of a header, nested and private ones too.
+    pub fn of(header: &ObjectHeader) -> Self {
+        let mut identifiers = Self::default();
+        for element in header.elements() {
+            if let Some(text) = header.text(element) {
+                identifiers.add(element, text);
+            }
+        }
+        identifiers.finish();
+        identifiers
+    }
+
+    /// True if one of them stands in a text.
+    pub fn occur_in(&self, text: &str) -> bool {
+        let words = Words::of(text);
+        let mut gone = vec![false; words.words.len()];
+        self.mark(&words, &mut gone);
+        gone.contains(&true)
+    }
+
+    fn add(&mut self, element: &SeenElement, text: &str) {
+        match element.vr {
+            VR::PN => self.add_name(text),
+            VR::DA | VR::DT => {
+                let born = element.tag == tags::PATIENT_BIRTH_DATE;
+                text.split('\\').for_each(|date| self.add_date(date, born));
+            }
+            VR::AE => text.split('\\').for_each(|title| self.add_id(title)),
+            VR::LO | VR::SH | VR::ST | VR::LT | VR::UT | VR::UC | VR::CS | VR::UN | VR::UR => {
+                if IDS.contains(&element.tag) {
+                    text.split('\\').for_each(|id| self.add_id(id));
+                } else if PLACES.contains(&element.tag) {
+                    text.split('\\').for_each(|place| self.add_place(place));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Adds the parts of a person name, of all its component groups.
+    fn add_name(&mut self, name: &str) {
+        for group in name.split(['=', '\\']) {
+            let words = Words::of(group);
+            for word in &words.words {
+                let part = words.folded(word);
+                let letters = part.chars().count();
+                let particle = letters < 4 && vocabulary::is_term(part);
+                if letters > 1 && !particle && !NOBODY.contains(&part) {
+                    self.push(part);
+                    self.push(&umlauts(words.written(word)));
+                }
+            }
+            for pair in words.words.windows(2) {
+                if let [first, second] = pair {
+                    let (first, second) = (words.folded(first), words.folded(second));
+                    if !NOBODY.contains(&first) && !NOBODY.contains(&second) {
+                        self.push_if_long(&format!("{first}{second}"));
+                        self.push_if_long(&format!("{second}{first}"));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Adds an identifier as a whole, and its parts that are long or hold digits.
+    fn add_id(&mut self, id: &str) {
+        let words = Words::of(id);
+        let whole = words.folded.as_str();
+        let letters = whole.chars().count();
+        let digits = whole.chars().all(char::is_numeric);
+        let plain = !digits && is_all_terms(&words) || NOBODY.contains(&whole);
+        if plain || letters < if digits { 4 } else { 3 } {
+            return;
+        }
+        self.push(whole);
+        self.push_if_long(whole.trim_start_matches('0'));
+        for word in &words.words {
+            let part = words.folded(word);
+            if part.len() >= LONG
+                || part.len() >= 4 && part.bytes().any(|byte| byte.is_ascii_digit())
+            {
+                if !vocabulary::is_term(part) {
+                    self.push(part);
+                }
+            }
+        }
+    }
+
+    /// Adds the words of a place that are no terms, and the whole.
+    fn add_place(&mut self, place: &str) {
+        let words = Words::of(place);
+        let mut parts = words.words.iter().map(|word| words.folded(word));
+        for (word, part) in words.words.iter().zip(parts.clone()) {
+            let letters = part.chars().count();
+            let digits = part.bytes().all(|byte| byte.is_ascii_digit());
+            let kept = vocabulary::is_term(part) || letters < if digits { 4 } else { 3 };
+            if !kept && !NOBODY.contains(&part) {
+                self.push(part);
+                self.push(&umlauts(words.written(word)));
+            }
+        }
+        let organization = parts.any(|part| ORGANIZATION.contains(&part));
+        if words.words.len() > 1 && (organization || !is_all_terms(&words)) {
+            self.push_if_long(&words.folded);
+        }
+    }
+
+    /// Adds a date as digits in the orders in use. Blanks and other separators are not compared.
+    fn add_date(&mut self, date: &str, born: bool) {
+        let digits: String = date.chars().filter(char::is_ascii_digit).take(8).collect();
+        let (Some(year), Some(month), Some(day)) =
+            (digits.get(..4), digits.get(4..6), digits.get(6..8))
+        else {
+            return;
+        };
+        let two = year.get(2..).unwrap_or_default();
+        let (short_month, short_day) = (month.trim_start_matches('0'), day.trim_start_matches('0'));
+        for whole in [
+            format!("{year}{month}{day}"),
+            format!("{day}{month}{year}"),
+            format!("{month}{day}{year}"),
+            format!("{short_day}{short_month}{year}"),
+            format!("{short_month}{short_day}{year}"),
+            format!("{year}{short_month}{short_day}"),
+        ] {
+            self.push_if_long(&whole);
+        }
+        if born {
+            self.push(year);
+            for short in [
+                format!("{two}{month}{day}"),
+                format!("{day}{month}{two}"),
+                format!("{month}{day}{two}"),
+            ] {
+                self.push(&short);
+            }
+        }
+    }
+
+    fn push_if_long(&mut self, text: &str) {
+        if text.chars().count() >= LONG || text.chars().any(fold::is_unspaced) {
+            self.push(text);
+        }
+    }
+
+    fn push(&mut self, text: &str) {
+        let unspaced = text.chars().any(fold::is_unspaced);
+        let letters = text.chars().count();
+        if letters > 1 {
+            self.keys.push(Key {
+                text: text.to_owned(),
+                inside: letters >= LONG || unspaced,
+            });
+        }
+    }
+
+    fn finish(&mut self) {
+        self.keys.sort_unstable();
+        self.keys.dedup();
+        for key in &self.keys {
+            self.filter.insert(key.text.as_bytes());
+            let letters = key.text.chars().count();
+            if letters >= LONG && letters <= 64 && key.text.chars().all(char::is_alphabetic) {
+                self.spelled.push(key.text.chars().collect());
+            }
+        }
+    }
+
+    /// Marks the words that hold an identifier, or a part of it.
+    ///
+    /// Marks all words if there is more to compare than a text of this length may cost.
+    pub(super) fn mark(&self, words: &Words<'_>, gone: &mut [bool]) {
+        let mut budget = 4096 + 64 * words.folded.len();
+        let edges = edges(words);
+        let mut begin = 0;
+        for (at, _) in words.folded.char_indices() {
+            while words
+                .words
+                .get(begin)
+                .is_some_and(|word| word.folded.end <= at)
+            {
+                begin += 1;
+            }
+            let Some(end) = self.longest_at(words, &edges, at, &mut budget) else {
+                continue;
+            };
+            let touched = words.words.iter().zip(gone.iter_mut()).skip(begin);
+            for (_, gone) in touched.take_while(|(word, _)| word.folded.start < end) {
+                *gone = true;
+            }
+        }
+        for (word, gone) in words.words.iter().zip(gone.iter_mut()) {
+            *gone = *gone || self.is_misspelled(words.folded(word), &mut budget);
+        }
+        if budget == 0 {
+            gone.fill(true);
+        }
+    }
+
+    /// Returns the end of the longest identifier that begins here in the folded text.
+    fn longest_at(
+        &self,
+        words: &Words<'_>,
+        edges: &[bool],
+        at: usize,
+        budget: &mut usize,
+    ) -> Option<usize> {
+        let rest = words.folded.get(at..)?;
+        if !self.filter.may_begin(rest.as_bytes()) {
+            return None;
+        }
+        // Identifiers that begin as the text does stand in one run of the sorted list, from the
+        // two first bytes on.
+        let head = rest.as_bytes().get(..2)?;
+        let first = self.keys.partition_point(|key| key.text.as_bytes() < head);
+        let run = self.keys.get(first..)?;
+        let mut longest = None;
+        for key in run
+            .iter()
+            .take_while(|key| key.text.as_bytes().starts_with(head))
+        {
+            *budget = budget.saturating_sub(1);
+            let end = at + key.text.len();
+            let whole = || edges.get(at) == Some(&true) && edges.get(end) == Some(&true);
+            if rest.starts_with(&key.text) && (key.inside || whole()) {
+                longest = longest.max(Some(end));
+            }
+            if *budget == 0 {
+                break;
+            }
+        }
+        longest
+    }
+
+    fn is_misspelled(&self, word: &str, budget: &mut usize) -> bool {
+        if self.spelled.is_empty() || word.len() < LONG - 1 || word.len() > 256 {
+            return false;
+        }
+        let letters: Vec<char> = word.chars().collect();
+        if letters.len() < LONG || vocabulary::is_term(word) {
+            return false;
+        }
+        self.spelled.iter().any(|spelled| {
+            *budget = budget.saturating_sub(1);
+            is_one_edit_away(spelled, &letters)
+        })
+    }
+}
+
+/// True if one letter was added, left out, replaced, or changed places with the next.
+fn is_one_edit_away(one: &[char], other: &[char]) -> bool {
+    if one.len().abs_diff(other.len()) > 1 {
+        return false;
+    }
+    let same = one.iter().zip(other).take_while(|(a, b)| a == b).count();
+    let (one, other) = (
+        one.get(same..).unwrap_or_default(),
+        other.get(same..).unwrap_or_default(),
+    );
+    let tail = |letters: &[char], from: usize| letters.get(from..).unwrap_or_default().to_vec();
+    match (one, other) {
+        ([], []) => true,
+        ([a, b, ..], [c, d, ..]) if a == d && b == c => tail(one, 2) == tail(other, 2),
+        _ => {
+            one.get(1..) == other.get(1..)
+                || one.get(1..) == Some(other)
+                || Some(one) == other.get(1..)
+        }
+    }
+}
+
+/// Where words and numbers begin and end in the folded text.
+fn edges(words: &Words<'_>) -> Vec<bool> {
+    let mut edges = vec![false; words.folded.len() + 1];
+    for word in &words.words {
+        let mut at = word.folded.start;
+        for segment in segments(words.folded(word)) {
+            if let Some(edge) = edges.get_mut(at) {
+                *edge = true;
+            }
+            at += segment.len();
+        }
+        if let Some(edge) = edges.get_mut(at) {
+            *edge = true;
+        }
+    }
+    edges
+}
+
+fn is_all_terms(words: &Words<'_>) -> bool {
+    words
+        .words
+        .iter()
+        .all(|word| vocabulary::is_term(words.folded(word)))
+}
+
+/// Returns the folded word with `ae`, `oe`, `ue` for umlauts, as names are spelled where there are none.
+fn umlauts(word: &str) -> String {
+    let mut spelled = String::with_capacity(word.len() + 2);
+    for character in word.chars() {
+        match character {
+            'ä' | 'Ä' => spelled.push_str("ae"),
+            'ö' | 'Ö' | 'ø' | 'Ø' => spelled.push_str("oe"),
+            'ü' | 'Ü' => spelled.push_str("ue"),
+            'å' | 'Å' => spelled.push_str("aa"),
+            _ => fold::push(character, &mut spelled),
+        }
+    }
+    spelled
+}
+
+/// A set of first two bytes, which may hold more than were put in.
+#[derive(Default)]
+struct Filter([u64; 16]);
+
+impl Filter {
+    fn insert(&mut self, text: &[u8]) {
+        if let Some((cell, bit)) = Self::place(text)
+            && let Some(cell) = self.0.get_mut(cell)
+        {
+            *cell |= bit;
+        }
+    }
+
+    fn may_begin(&self, text: &[u8]) -> bool {
+        Self::place(text)
+            .is_some_and(|(cell, bit)| self.0.get(cell).is_some_and(|cell| cell & bit != 0))
+    }
+
+    fn place(text: &[u8]) -> Option<(usize, u64)> {
+        let [first, second, ..] = text else {
+            return None;
+        };
+        let hash = usize::from(*first) * 37 + usize::from(*second);
+        Some(((hash >> 6) & 15, 1 << (hash & 63)))
+    }
+}

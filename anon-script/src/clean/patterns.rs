@@ -1,0 +1,517 @@
+//! Texts that identify by their form: dates, times, numbers, addresses, titles with names.
+
+use super::vocabulary;
+use super::words::{Words, segments};
+
+/// Names of months in English, German, Spanish and French, folded.
+const MONTHS: &[&str] = &[
+    "jan",
+    "january",
+    "januar",
+    "jaenner",
+    "enero",
+    "ene",
+    "janvier",
+    "janv",
+    "feb",
+    "february",
+    "februar",
+    "febrero",
+    "fevrier",
+    "fev",
+    "mar",
+    "march",
+    "marz",
+    "maerz",
+    "marzo",
+    "mars",
+    "apr",
+    "april",
+    "abril",
+    "abr",
+    "avril",
+    "avr",
+    "may",
+    "mai",
+    "mayo",
+    "jun",
+    "june",
+    "juni",
+    "junio",
+    "juin",
+    "jul",
+    "july",
+    "juli",
+    "julio",
+    "juillet",
+    "juil",
+    "aug",
+    "august",
+    "agosto",
+    "ago",
+    "aout",
+    "sep",
+    "sept",
+    "september",
+    "septiembre",
+    "septembre",
+    "oct",
+    "october",
+    "okt",
+    "oktober",
+    "octubre",
+    "octobre",
+    "nov",
+    "november",
+    "noviembre",
+    "novembre",
+    "dec",
+    "december",
+    "dez",
+    "dezember",
+    "dic",
+    "diciembre",
+    "decembre",
+];
+const TITLES: &[&str] = &[
+    "dr",
+    "drs",
+    "prof",
+    "mr",
+    "mrs",
+    "ms",
+    "miss",
+    "herr",
+    "herrn",
+    "frau",
+    "fr",
+    "sr",
+    "sra",
+    "mme",
+    "mlle",
+    "monsieur",
+    "madame",
+    "senor",
+    "senora",
+    "doctor",
+    "professor",
+    "sir",
+    "dra",
+    "pd",
+];
+/// Words before a number that identifies.
+const LABELS: &[&str] = &[
+    "mrn",
+    "pid",
+    "ssn",
+    "acc",
+    "accession",
+    "dob",
+    "tel",
+    "telephone",
+    "phone",
+    "fax",
+    "mobile",
+    "handy",
+    "telefon",
+    "id",
+    "nhs",
+    "medrec",
+    "chart",
+    "fallnr",
+    "fallnummer",
+    "patnr",
+    "patid",
+];
+const STREETS: &[&str] = &[
+    "street",
+    "avenue",
+    "ave",
+    "road",
+    "boulevard",
+    "blvd",
+    "lane",
+    "drive",
+    "strasse",
+    "str",
+    "platz",
+    "rue",
+    "calle",
+    "avenida",
+    "plaza",
+    "terrace",
+    "weg",
+];
+const STREET_ENDINGS: &[&str] = &["strasse", "gasse", "platz", "allee"];
+
+/// Marks the words of all patterns.
+pub(super) fn mark(words: &Words<'_>, gone: &mut [bool]) {
+    for index in 0..words.words.len() {
+        let count = run_of_numbers(words, index)
+            .max(date_with_month(words, index))
+            .max(label(words, index))
+            .max(street(words, index));
+        mark_from(gone, index, count);
+        mark_from(gone, index, usize::from(is_long_number(words, index)));
+        mark_from(gone, index, title(words, index));
+        if let Some((from, count)) = address_of_network(words, index) {
+            mark_from(gone, from, count);
+        }
+    }
+}
+
+fn mark_from(gone: &mut [bool], from: usize, count: usize) {
+    gone.iter_mut()
+        .skip(from)
+        .take(count)
+        .for_each(|gone| *gone = true);
+}
+
+fn folded<'w>(words: &'w Words<'_>, index: usize) -> &'w str {
+    words.words.get(index).map_or("", |word| words.folded(word))
+}
+
+fn number(words: &Words<'_>, index: usize) -> Option<u32> {
+    let word = folded(words, index);
+    let digits =
+        !word.is_empty() && word.len() <= 8 && word.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| word.parse().ok()).flatten()
+}
+
+/// True for six and more digits in a row that are not the decimals of a number.
+fn is_long_number(words: &Words<'_>, index: usize) -> bool {
+    let word = folded(words, index);
+    let longest = segments(word).filter(|segment| segment.starts_with(char::is_numeric));
+    if longest
+        .map(|digits| digits.chars().count())
+        .max()
+        .unwrap_or(0)
+        < 6
+    {
+        return false;
+    }
+    let decimals = index > 0
+        && words.before(index) == "."
+        && number(words, index - 1).is_some_and(|whole| whole < 1000)
+        && !(index > 1 && words.before(index - 1) == ".")
+        && words.before(index + 1) != "."
+        && word.len() <= 12;
+    !decimals
+}
+
+/// Counts the words of a date, time, UID, network or telephone number that begins here.
+fn run_of_numbers(words: &Words<'_>, index: usize) -> usize {
+    let Some(first) = words.words.get(index) else {
+        return 0;
+    };
+    if !words
+        .folded(first)
+        .starts_with(|character: char| character.is_ascii_digit())
+    {
+        return 0;
+    }
+    dotted(words, index)
+        .max(date(words, index))
+        .max(time(words, index))
+        .max(telephone(words, index))
+}
+
+/// A UID, or an address of the Internet Protocol.
+fn dotted(words: &Words<'_>, index: usize) -> usize {
+    if index > 0 && words.before(index) == "." {
+        return 0;
+    }
+    let is_digits = |index: usize| {
+        let word = folded(words, index);
+        !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    // A UID has 64 characters at most. The limit keeps this linear.
+    let more =
+        (index + 1..index + 64).take_while(|&next| words.before(next) == "." && is_digits(next));
+    let count = 1 + more.count();
+    let digits: usize = (index..index + count)
+        .map(|index| folded(words, index).len())
+        .sum();
+    let known = ["1", "2", "840", "10008"].iter().enumerate();
+    let of_the_standard = known
+        .clone()
+        .all(|(at, part)| folded(words, index + at) == *part);
+    let is_uid = matches!(folded(words, index), "0" | "1" | "2")
+        && (count >= 6 || count >= 4 && digits >= 12);
+    let is_ip = count == 4
+        && digits >= 8
+        && (index..index + 4).all(|index| number(words, index).is_some_and(|part| part < 256))
+        && number(words, index).is_some_and(|part| part >= 10);
+    if is_digits(index) && (is_uid && !of_the_standard || is_ip) {
+        count
+    } else {
+        0
+    }
+}
+
+fn is_year(number: u32) -> bool {
+    (1880..=2100).contains(&number)
+}
+
+/// A date of three numbers, or of month and year.
+fn date(words: &Words<'_>, index: usize) -> usize {
+    let separator = words.before(index + 1);
+    let bare = separator.trim();
+    if !matches!(bare, "." | "/" | "-" | "_" | "," | "" | "年") || separator.len() > 3 {
+        return 0;
+    }
+    if index > 0 && words.before(index) == "." && bare == "." {
+        return 0;
+    }
+    let (Some(first), Some(second)) = (number(words, index), number(words, index + 1)) else {
+        return 0;
+    };
+    let day_and_month = |one: u32, two: u32| {
+        (1..=31).contains(&one) && (1..=12).contains(&two)
+            || (1..=12).contains(&one) && (1..=31).contains(&two)
+    };
+    let width = |at: usize| folded(words, at).len();
+    let narrow = |at: usize| width(at) <= 2;
+    if let Some(third) = number(words, index + 2)
+        && words.before(index + 2).trim() == bare
+    {
+        let year_first = is_year(first)
+            && narrow(index + 1)
+            && narrow(index + 2)
+            && day_and_month(third, second);
+        let year_last =
+            is_year(third) && narrow(index) && narrow(index + 1) && day_and_month(first, second);
+        let year_short = matches!(bare, "." | "/" | "-")
+            && separator == bare
+            && words.before(index + 3) != "."
+            && width(index + 2) == 2
+            && narrow(index)
+            && width(index + 1) == 2
+            && day_and_month(first, second);
+        if year_first || year_last || year_short {
+            return 3;
+        }
+    }
+    let month_and_year =
+        bare == "/" && (1..=12).contains(&first) && narrow(index) && is_year(second)
+            || matches!(bare, "/" | "-")
+                && is_year(first)
+                && (1..=12).contains(&second)
+                && width(index + 1) == 2;
+    if month_and_year { 2 } else { 0 }
+}
+
+/// A clock time with colons: 9:05, 10:30:59.
+fn time(words: &Words<'_>, index: usize) -> usize {
+    let below = |at: usize, limit: u32| {
+        let word = folded(words, at);
+        let clock = word.strip_suffix("h").unwrap_or(word);
+        let clock = clock
+            .strip_suffix("am")
+            .or_else(|| clock.strip_suffix("pm"))
+            .unwrap_or(clock);
+        clock.len() == 2 && clock.parse().is_ok_and(|number: u32| number < limit)
+    };
+    let hour = number(words, index).is_some_and(|hour| hour < 24);
+    if !hour || words.before(index + 1) != ":" || !below(index + 1, 60) {
+        return 0;
+    }
+    if words.before(index + 2) == ":" && below(index + 2, 60) {
+        3
+    } else {
+        2
+    }
+}
+
+/// Groups of digits as telephone and social security numbers are written.
+fn telephone(words: &Words<'_>, index: usize) -> usize {
+    let is_group = |at: usize| number(words, at).is_some() && folded(words, at).len() <= 8;
+    let joins = |at: usize| {
+        let separator = words.before(at);
+        !separator.is_empty()
+            && separator.len() <= 3
+            && separator.bytes().all(|byte| b" -./()".contains(&byte))
+    };
+    let more = (index + 1..index + 8).take_while(|&at| joins(at) && is_group(at));
+    let count = 1 + more.count();
+    let widths: Vec<usize> = (index..index + count)
+        .map(|at| folded(words, at).len())
+        .collect();
+    let digits: usize = widths.iter().sum();
+    let before = words.before(index);
+    let international =
+        before.ends_with('+') || before.ends_with("(0") || folded(words, index).starts_with("00");
+    let area = folded(words, index).starts_with('0')
+        && widths.first().is_some_and(|width| (3..=5).contains(width));
+    let form = match widths.as_slice() {
+        [3, 3, 4, ..] | [1, 3, 3, 4, ..] => true,
+        [3, 4] => words.before(index + 1) == "-",
+        [3, 2, 4, ..] => words.before(index + 1) == "-",
+        _ => false,
+    };
+    let is_telephone = form
+        || before.ends_with('+') && digits >= 7
+        || (area || international) && count > 1 && digits >= 8;
+    if is_telephone { count } else { 0 }
+}
+
+/// A month by its name, with the numbers around it.
+fn date_with_month(words: &Words<'_>, index: usize) -> usize {
+    let is_month = |at: usize| MONTHS.contains(&folded(words, at));
+    let is_day = |at: usize| {
+        let word = folded(words, at);
+        let digits = word.trim_end_matches(|character: char| character.is_ascii_lowercase());
+        digits.len() <= 2
+            && digits.parse().is_ok_and(|day: u32| (1..=31).contains(&day))
+            && matches!(
+                word.get(digits.len()..),
+                Some("" | "st" | "nd" | "rd" | "th" | "er")
+            )
+    };
+    let is_year = |at: usize| {
+        number(words, at).is_some_and(is_year)
+            || folded(words, at).len() == 2 && number(words, at).is_some()
+    };
+    let whole: Vec<&str> = segments(folded(words, index)).collect();
+    if (2..=3).contains(&whole.len()) && whole.iter().any(|part| MONTHS.contains(part)) {
+        return 1;
+    }
+    let near = |at: usize| words.before(at).chars().count() <= 2;
+    let of = |at: usize| usize::from(matches!(folded(words, at), "de" | "of"));
+    if is_day(index) {
+        let month = index + 1 + of(index + 1);
+        if near(index + 1) && is_month(month) {
+            let year = month + 1 + of(month + 1);
+            let last = if near(month + 1) && is_year(year) {
+                year
+            } else {
+                month
+            };
+            return last + 1 - index;
+        }
+    }
+    if is_month(index) && near(index + 1) {
+        if is_day(index + 1)
+            && near(index + 2)
+            && number(words, index + 2).is_some_and(self::is_year)
+        {
+            return 3;
+        }
+        if number(words, index + 1).is_some_and(self::is_year) || is_day(index + 1) {
+            return 2;
+        }
+    }
+    0
+}
+
+/// What follows a word such as `MRN`, if it holds digits. The label stays for the vocabulary.
+fn label(words: &Words<'_>, index: usize) -> usize {
+    if index == 0 || !LABELS.contains(&folded(words, index - 1)) {
+        return 0;
+    }
+    let has_digits = |at: usize| folded(words, at).bytes().any(|byte| byte.is_ascii_digit());
+    let joined = words.before(index).chars().count() <= 3;
+    if !joined || !has_digits(index) {
+        return 0;
+    }
+    let more = (index + 1..index + 8).take_while(|&at| {
+        matches!(words.before(at), "-" | "/" | "." | " ")
+            && has_digits(at)
+            && !folded(words, at).is_empty()
+    });
+    1 + more.count()
+}
+
+/// A street with its number, before or behind.
+fn street(words: &Words<'_>, index: usize) -> usize {
+    let is_street = |at: usize| {
+        let word = folded(words, at);
+        STREETS.contains(&word)
+            || STREET_ENDINGS
+                .iter()
+                .any(|ending| word.len() > ending.len() && word.ends_with(ending))
+    };
+    let is_number = |at: usize| number(words, at).is_some();
+    if is_number(index) && !is_street(index) {
+        let street = (index + 1..index + 5)
+            .take_while(|&at| words.before(at).trim().is_empty() && !is_number(at));
+        if let Some(at) = street.filter(|&at| is_street(at)).last() {
+            return at + 1 - index;
+        }
+    }
+    if is_street(index) {
+        1 + usize::from(is_number(index + 1) && words.before(index + 1).trim().is_empty())
+    } else {
+        0
+    }
+}
+
+/// A title and the names that follow it. `DR CHEST` is a modality: nothing there is a name.
+fn title(words: &Words<'_>, index: usize) -> usize {
+    let Some(word) = words.words.get(index) else {
+        return 0;
+    };
+    let written = words.written(word);
+    if !TITLES.contains(&words.folded(word)) {
+        return 0;
+    }
+    let next = words
+        .words
+        .get(index + 1)
+        .map(|word| words.written(word))
+        .unwrap_or_default();
+    let after = words.before(index + 1);
+    let dotted = after.trim() == ".";
+    let spaced = after.trim().is_empty() && !after.contains(['\n', '\r']);
+    let capital = |word: &str| word.chars().next().is_some_and(char::is_uppercase);
+    let upper = written.chars().all(char::is_uppercase);
+    let plain = upper && !dotted && vocabulary::is_term(folded(words, index + 1));
+    if !(dotted || spaced) || !capital(next) || plain || !capital(written) && !dotted {
+        return 0;
+    }
+    let names = (index + 1..index + 5).take_while(|&at| {
+        let between = words.before(at);
+        let joined = at == index + 1 || matches!(between, " " | ". " | "." | "-" | "'");
+        let written = words
+            .words
+            .get(at)
+            .map(|word| words.written(word))
+            .unwrap_or_default();
+        joined
+            && capital(written)
+            && (at == index + 1
+                || dotted && at == index + 2
+                || !vocabulary::is_term(folded(words, at)))
+    });
+    1 + names.count()
+}
+
+/// An address of mail or of the web.
+fn address_of_network(words: &Words<'_>, index: usize) -> Option<(usize, usize)> {
+    if index > 0 && words.before(index) == "@" {
+        let joined = |at: usize| {
+            !words.before(at).is_empty()
+                && words
+                    .before(at)
+                    .bytes()
+                    .all(|byte| b"._-+%".contains(&byte))
+        };
+        let back = (1..index)
+            .rev()
+            .take(8)
+            .take_while(|&at| joined(at))
+            .count();
+        let ahead = (index + 1..index + 8).take_while(|&at| joined(at)).count();
+        return Some((index - 1 - back, back + 2 + ahead));
+    }
+    let web = matches!(folded(words, index), "http" | "https" | "www" | "ftp");
+    if !web
+        || words.before(index + 1).is_empty()
+        || words.before(index + 1).contains(char::is_whitespace)
+    {
+        return None;
+    }
+    let whole = (index + 1..words.words.len())
+        .take_while(|&at| !words.before(at).contains(char::is_whitespace));
+    Some((index, 1 + whole.count()))
+}
