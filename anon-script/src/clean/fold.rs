@@ -18,6 +18,12 @@ pub(super) fn push(character: char, folded: &mut String) {
         'ß' | 'ẞ' => folded.push_str("ss"),
         'æ' | 'Æ' => folded.push_str("ae"),
         'œ' | 'Œ' => folded.push_str("oe"),
+        '¹' => folded.push('1'),
+        '²' => folded.push('2'),
+        '³' => folded.push('3'),
+        'µ' | 'μ' => folded.push('u'),
+        'ª' => folded.push('a'),
+        'º' => folded.push('o'),
         'þ' | 'Þ' => folded.push_str("th"),
         // Full-width ASCII.
         '\u{FF01}'..='\u{FF5E}' => {
@@ -77,13 +83,4 @@ pub(super) fn is_unspaced(character: char) -> bool {
         '\u{E00}'..='\u{EFF}' | '\u{1000}'..='\u{109F}' | '\u{1100}'..='\u{11FF}'
         | '\u{3040}'..='\u{30FF}' | '\u{3400}'..='\u{9FFF}' | '\u{AC00}'..='\u{D7AF}'
         | '\u{F900}'..='\u{FAFF}' | '\u{FF66}'..='\u{FF9F}' | '\u{20000}'..='\u{3FFFF}')
-}
-
-/// Returns the letters and digits of a text as they are compared.
-pub(super) fn fold(text: &str) -> String {
-    let mut folded = String::with_capacity(text.len());
-    for character in text.chars().filter(|&character| is_word(character)) {
-        push(character, &mut folded);
-    }
-    folded
 }

@@ -116,6 +116,9 @@ const ORGANIZATION: &[&str] = &[
     "memorial",
 ];
 
+/// The longest identifier that is compared, in bytes of its folded form. A longer one is cut.
+const MAX_KEY: usize = 64;
+
 /// The fewest letters of a word that is found in other words, or with one letter wrong.
 const LONG: usize = 6;
 
@@ -154,11 +157,20 @@ impl Identifiers {
     /// Takes the identifiers from all elements of a header, nested and private ones too.
     pub fn of(header: &ObjectHeader) -> Self {
         let mut identifiers = Self::default();
+        let (mut dates, mut born) = (Vec::new(), None);
         for element in header.elements() {
-            if let Some(text) = header.text(element) {
-                identifiers.add(element, text);
+            let Some(text) = header.text(element).filter(|text| !text.is_empty()) else {
+                continue;
+            };
+            match element.vr {
+                VR::DA if element.tag == tags::PATIENT_BIRTH_DATE && born.is_none() => {
+                    born = date_of(text);
+                }
+                VR::DA | VR::DT => dates.extend(text.split('\\').filter_map(date_of)),
+                _ => identifiers.add(element, text),
             }
         }
+        identifiers.add_dates(dates, born);
         identifiers.finish();
         identifiers
     }
@@ -166,18 +178,15 @@ impl Identifiers {
     /// True if one of them stands in a text.
     pub fn occur_in(&self, text: &str) -> bool {
         let words = Words::of(text);
-        let mut gone = vec![false; words.words.len()];
+        let mut gone = vec![false; words.runs.len()];
         self.mark(&words, &mut gone);
+        self.mark_misspelled(&words, &mut gone);
         gone.contains(&true)
     }
 
     fn add(&mut self, element: &SeenElement, text: &str) {
         match element.vr {
             VR::PN => self.add_name(text),
-            VR::DA | VR::DT => {
-                let born = element.tag == tags::PATIENT_BIRTH_DATE;
-                text.split('\\').for_each(|date| self.add_date(date, born));
-            }
             VR::AE => text.split('\\').for_each(|title| self.add_id(title)),
             VR::LO | VR::SH | VR::ST | VR::LT | VR::UT | VR::UC | VR::CS | VR::UN | VR::UR => {
                 if IDS.contains(&element.tag) {
@@ -194,7 +203,7 @@ impl Identifiers {
     fn add_name(&mut self, name: &str) {
         for group in name.split(['=', '\\']) {
             let words = Words::of(group);
-            for word in &words.words {
+            for word in &words.runs {
                 let part = words.folded(word);
                 let letters = part.chars().count();
                 let particle = letters < 4 && vocabulary::is_term(part);
@@ -203,7 +212,7 @@ impl Identifiers {
                     self.push(&umlauts(words.written(word)));
                 }
             }
-            for pair in words.words.windows(2) {
+            for pair in words.runs.windows(2) {
                 if let [first, second] = pair {
                     let (first, second) = (words.folded(first), words.folded(second));
                     if !NOBODY.contains(&first) && !NOBODY.contains(&second) {
@@ -227,14 +236,10 @@ impl Identifiers {
         }
         self.push(whole);
         self.push_if_long(whole.trim_start_matches('0'));
-        for word in &words.words {
-            let part = words.folded(word);
-            if part.len() >= LONG
-                || part.len() >= 4 && part.bytes().any(|byte| byte.is_ascii_digit())
-            {
-                if !vocabulary::is_term(part) {
-                    self.push(part);
-                }
+        for part in words.runs.iter().map(|word| words.folded(word)) {
+            let digits = part.bytes().any(|byte| byte.is_ascii_digit());
+            if part.len() >= if digits { 4 } else { LONG } && !vocabulary::is_term(part) {
+                self.push(part);
             }
         }
     }
@@ -242,8 +247,8 @@ impl Identifiers {
     /// Adds the words of a place that are no terms, and the whole.
     fn add_place(&mut self, place: &str) {
         let words = Words::of(place);
-        let mut parts = words.words.iter().map(|word| words.folded(word));
-        for (word, part) in words.words.iter().zip(parts.clone()) {
+        let mut parts = words.runs.iter().map(|word| words.folded(word));
+        for (word, part) in words.runs.iter().zip(parts.clone()) {
             let letters = part.chars().count();
             let digits = part.bytes().all(|byte| byte.is_ascii_digit());
             let kept = vocabulary::is_term(part) || letters < if digits { 4 } else { 3 };
@@ -253,39 +258,37 @@ impl Identifiers {
             }
         }
         let organization = parts.any(|part| ORGANIZATION.contains(&part));
-        if words.words.len() > 1 && (organization || !is_all_terms(&words)) {
+        if words.runs.len() > 1 && (organization || !is_all_terms(&words)) {
             self.push_if_long(&words.folded);
         }
     }
 
-    /// Adds a date as digits in the orders in use. Blanks and other separators are not compared.
-    fn add_date(&mut self, date: &str, born: bool) {
-        let digits: String = date.chars().filter(char::is_ascii_digit).take(8).collect();
-        let (Some(year), Some(month), Some(day)) =
-            (digits.get(..4), digits.get(4..6), digits.get(6..8))
-        else {
-            return;
-        };
-        let two = year.get(2..).unwrap_or_default();
-        let (short_month, short_day) = (month.trim_start_matches('0'), day.trim_start_matches('0'));
-        for whole in [
-            format!("{year}{month}{day}"),
-            format!("{day}{month}{year}"),
-            format!("{month}{day}{year}"),
-            format!("{short_day}{short_month}{year}"),
-            format!("{short_month}{short_day}{year}"),
-            format!("{year}{short_month}{short_day}"),
-        ] {
-            self.push_if_long(&whole);
-        }
-        if born {
-            self.push(year);
-            for short in [
-                format!("{two}{month}{day}"),
-                format!("{day}{month}{two}"),
-                format!("{month}{day}{two}"),
-            ] {
-                self.push(&short);
+    /// Adds dates as digits in the orders in use. Separators are not compared.
+    fn add_dates(&mut self, mut dates: Vec<[u8; 8]>, born: Option<[u8; 8]>) {
+        dates.extend(born);
+        dates.sort_unstable();
+        dates.dedup();
+        for date in &dates {
+            let text = std::str::from_utf8(date).unwrap_or_default();
+            let (year, month, day) = parts_of_date(text);
+            for whole in [[year, month, day], [day, month, year], [month, day, year]] {
+                self.push(&whole.concat());
+            }
+            let [short_month, short_day] = [month, day].map(|part| part.trim_start_matches('0'));
+            if short_month.len() + short_day.len() < 4 {
+                self.push(&[short_day, short_month, year].concat());
+                self.push(&[short_month, short_day, year].concat());
+            }
+            if born == Some(*date) {
+                let short = year.get(2..).unwrap_or_default();
+                self.push(year);
+                for whole in [
+                    [short, month, day],
+                    [day, month, short],
+                    [month, day, short],
+                ] {
+                    self.push(&whole.concat());
+                }
             }
         }
     }
@@ -300,8 +303,9 @@ impl Identifiers {
         let unspaced = text.chars().any(fold::is_unspaced);
         let letters = text.chars().count();
         if letters > 1 {
+            let end = text.floor_char_boundary(MAX_KEY);
             self.keys.push(Key {
-                text: text.to_owned(),
+                text: text.get(..end).unwrap_or_default().to_owned(),
                 inside: letters >= LONG || unspaced,
             });
         }
@@ -313,90 +317,91 @@ impl Identifiers {
         for key in &self.keys {
             self.filter.insert(key.text.as_bytes());
             let letters = key.text.chars().count();
-            if letters >= LONG && letters <= 64 && key.text.chars().all(char::is_alphabetic) {
+            if (LONG..=64).contains(&letters) && key.text.chars().all(char::is_alphabetic) {
                 self.spelled.push(key.text.chars().collect());
             }
         }
     }
 
     /// Marks the words that hold an identifier, or a part of it.
-    ///
-    /// Marks all words if there is more to compare than a text of this length may cost.
     pub(super) fn mark(&self, words: &Words<'_>, gone: &mut [bool]) {
-        let mut budget = 4096 + 64 * words.folded.len();
         let edges = edges(words);
         let mut begin = 0;
         for (at, _) in words.folded.char_indices() {
             while words
-                .words
+                .runs
                 .get(begin)
                 .is_some_and(|word| word.folded.end <= at)
             {
                 begin += 1;
             }
-            let Some(end) = self.longest_at(words, &edges, at, &mut budget) else {
+            let Some(end) = self.longest_at(words, &edges, at) else {
                 continue;
             };
-            let touched = words.words.iter().zip(gone.iter_mut()).skip(begin);
+            let touched = words.runs.iter().zip(gone.iter_mut()).skip(begin);
             for (_, gone) in touched.take_while(|(word, _)| word.folded.start < end) {
                 *gone = true;
             }
         }
-        for (word, gone) in words.words.iter().zip(gone.iter_mut()) {
-            *gone = *gone || self.is_misspelled(words.folded(word), &mut budget);
+    }
+
+    /// Returns the end of the longest identifier that begins here in the folded text.
+    ///
+    /// The keys are sorted. The greatest one that is not above the text is the longest that may
+    /// begin it. Where it differs, the next to try is no longer than what both share.
+    fn longest_at(&self, words: &Words<'_>, edges: &[bool], at: usize) -> Option<usize> {
+        let mut rest = words.folded.get(at..)?.as_bytes();
+        if !self.filter.may_begin(rest) {
+            return None;
+        }
+        rest = rest.get(..MAX_KEY).unwrap_or(rest);
+        while rest.len() > 1 {
+            let above = self.keys.partition_point(|key| key.text.as_bytes() <= rest);
+            let key = self.keys.get(above.checked_sub(1)?)?;
+            let text = key.text.as_bytes();
+            let shared = text
+                .iter()
+                .zip(rest)
+                .take_while(|(one, other)| one == other)
+                .count();
+            let end = at + text.len();
+            let whole = || edges.get(at) == Some(&true) && edges.get(end) == Some(&true);
+            if shared == text.len() && (key.inside || whole()) {
+                return Some(end);
+            }
+            rest = rest.get(..shared.min(text.len() - 1))?;
+        }
+        None
+    }
+
+    /// Marks the words that are an identifier with one letter wrong.
+    ///
+    /// Marks all words if there is more to compare than a text of this length may cost.
+    pub(super) fn mark_misspelled(&self, words: &Words<'_>, gone: &mut [bool]) {
+        let mut budget = 4096 + 64 * words.folded.len();
+        let mut letters = Vec::new();
+        for (word, gone) in words.runs.iter().zip(gone.iter_mut()) {
+            let folded = words.folded(word);
+            if *gone || self.spelled.is_empty() || !(LONG..256).contains(&folded.len()) {
+                continue;
+            }
+            letters.clear();
+            letters.extend(folded.chars());
+            if letters.len() < LONG || vocabulary::is_term(folded) {
+                continue;
+            }
+            budget = budget.saturating_sub(self.spelled.len());
+            *gone = self
+                .spelled
+                .iter()
+                .any(|spelled| is_one_edit_away(spelled, &letters));
+            if budget == 0 {
+                break;
+            }
         }
         if budget == 0 {
             gone.fill(true);
         }
-    }
-
-    /// Returns the end of the longest identifier that begins here in the folded text.
-    fn longest_at(
-        &self,
-        words: &Words<'_>,
-        edges: &[bool],
-        at: usize,
-        budget: &mut usize,
-    ) -> Option<usize> {
-        let rest = words.folded.get(at..)?;
-        if !self.filter.may_begin(rest.as_bytes()) {
-            return None;
-        }
-        // Identifiers that begin as the text does stand in one run of the sorted list, from the
-        // two first bytes on.
-        let head = rest.as_bytes().get(..2)?;
-        let first = self.keys.partition_point(|key| key.text.as_bytes() < head);
-        let run = self.keys.get(first..)?;
-        let mut longest = None;
-        for key in run
-            .iter()
-            .take_while(|key| key.text.as_bytes().starts_with(head))
-        {
-            *budget = budget.saturating_sub(1);
-            let end = at + key.text.len();
-            let whole = || edges.get(at) == Some(&true) && edges.get(end) == Some(&true);
-            if rest.starts_with(&key.text) && (key.inside || whole()) {
-                longest = longest.max(Some(end));
-            }
-            if *budget == 0 {
-                break;
-            }
-        }
-        longest
-    }
-
-    fn is_misspelled(&self, word: &str, budget: &mut usize) -> bool {
-        if self.spelled.is_empty() || word.len() < LONG - 1 || word.len() > 256 {
-            return false;
-        }
-        let letters: Vec<char> = word.chars().collect();
-        if letters.len() < LONG || vocabulary::is_term(word) {
-            return false;
-        }
-        self.spelled.iter().any(|spelled| {
-            *budget = budget.saturating_sub(1);
-            is_one_edit_away(spelled, &letters)
-        })
     }
 }
 
@@ -406,26 +411,21 @@ fn is_one_edit_away(one: &[char], other: &[char]) -> bool {
         return false;
     }
     let same = one.iter().zip(other).take_while(|(a, b)| a == b).count();
-    let (one, other) = (
-        one.get(same..).unwrap_or_default(),
-        other.get(same..).unwrap_or_default(),
-    );
-    let tail = |letters: &[char], from: usize| letters.get(from..).unwrap_or_default().to_vec();
-    match (one, other) {
-        ([], []) => true,
-        ([a, b, ..], [c, d, ..]) if a == d && b == c => tail(one, 2) == tail(other, 2),
-        _ => {
-            one.get(1..) == other.get(1..)
-                || one.get(1..) == Some(other)
-                || Some(one) == other.get(1..)
+    match (one.get(same..), other.get(same..)) {
+        (Some([a, b, one @ ..]), Some([c, d, other @ ..])) if [a, b] == [d, c] && one == other => {
+            true
         }
+        (Some([_, one @ ..]), Some([_, other @ ..])) if one == other => true,
+        (Some([_, one @ ..]), Some(other)) if one == other => true,
+        (Some(one), Some([_, other @ ..])) => one == other,
+        (one, other) => one == other,
     }
 }
 
 /// Where words and numbers begin and end in the folded text.
 fn edges(words: &Words<'_>) -> Vec<bool> {
     let mut edges = vec![false; words.folded.len() + 1];
-    for word in &words.words {
+    for word in &words.runs {
         let mut at = word.folded.start;
         for segment in segments(words.folded(word)) {
             if let Some(edge) = edges.get_mut(at) {
@@ -440,9 +440,26 @@ fn edges(words: &Words<'_>) -> Vec<bool> {
     edges
 }
 
+/// Returns the digits of year, month and day.
+fn date_of(text: &str) -> Option<[u8; 8]> {
+    let digits = text.bytes().filter(u8::is_ascii_digit).take(8);
+    let mut date = [0; 8];
+    let mut count = 0;
+    for (place, digit) in date.iter_mut().zip(digits) {
+        *place = digit;
+        count += 1;
+    }
+    (count == 8).then_some(date)
+}
+
+fn parts_of_date(date: &str) -> (&str, &str, &str) {
+    let part = |range| date.get(range).unwrap_or_default();
+    (part(0..4), part(4..6), part(6..8))
+}
+
 fn is_all_terms(words: &Words<'_>) -> bool {
     words
-        .words
+        .runs
         .iter()
         .all(|word| vocabulary::is_term(words.folded(word)))
 }

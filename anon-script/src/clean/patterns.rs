@@ -3,150 +3,163 @@
 use super::vocabulary;
 use super::words::{Words, segments};
 
-/// Names of months in English, German, Spanish and French, folded.
-const MONTHS: &[&str] = &[
-    "jan",
-    "january",
-    "januar",
-    "jaenner",
-    "enero",
-    "ene",
-    "janvier",
-    "janv",
-    "feb",
-    "february",
-    "februar",
-    "febrero",
-    "fevrier",
-    "fev",
-    "mar",
-    "march",
-    "marz",
-    "maerz",
-    "marzo",
-    "mars",
-    "apr",
-    "april",
-    "abril",
-    "abr",
-    "avril",
-    "avr",
-    "may",
-    "mai",
-    "mayo",
-    "jun",
-    "june",
-    "juni",
-    "junio",
-    "juin",
-    "jul",
-    "july",
-    "juli",
-    "julio",
-    "juillet",
-    "juil",
-    "aug",
-    "august",
-    "agosto",
-    "ago",
-    "aout",
-    "sep",
-    "sept",
-    "september",
-    "septiembre",
-    "septembre",
-    "oct",
-    "october",
-    "okt",
-    "oktober",
-    "octubre",
-    "octobre",
-    "nov",
-    "november",
-    "noviembre",
-    "novembre",
-    "dec",
-    "december",
-    "dez",
-    "dezember",
-    "dic",
-    "diciembre",
-    "decembre",
-];
-const TITLES: &[&str] = &[
-    "dr",
-    "drs",
-    "prof",
-    "mr",
-    "mrs",
-    "ms",
-    "miss",
-    "herr",
-    "herrn",
-    "frau",
-    "fr",
-    "sr",
-    "sra",
-    "mme",
-    "mlle",
-    "monsieur",
-    "madame",
-    "senor",
-    "senora",
-    "doctor",
-    "professor",
-    "sir",
-    "dra",
-    "pd",
-];
-/// Words before a number that identifies.
-const LABELS: &[&str] = &[
-    "mrn",
-    "pid",
-    "ssn",
-    "acc",
-    "accession",
-    "dob",
-    "tel",
-    "telephone",
-    "phone",
-    "fax",
-    "mobile",
-    "handy",
-    "telefon",
-    "id",
-    "nhs",
-    "medrec",
-    "chart",
-    "fallnr",
-    "fallnummer",
-    "patnr",
-    "patid",
-];
-const STREETS: &[&str] = &[
-    "street",
-    "avenue",
-    "ave",
-    "road",
-    "boulevard",
-    "blvd",
-    "lane",
-    "drive",
-    "strasse",
-    "str",
-    "platz",
-    "rue",
-    "calle",
-    "avenida",
-    "plaza",
-    "terrace",
-    "weg",
+/// What a word announces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A month by its name in English, German, Spanish or French.
+    Month,
+    /// A title, before the name of a person.
+    Title,
+    /// A word before a number that identifies.
+    Label,
+    /// A street.
+    Street,
+    /// An address of the web.
+    Web,
+}
+use Kind::{Label, Month, Street, Title, Web};
+
+/// The words that announce something, folded and sorted.
+const KINDS: &[(&str, Kind)] = &[
+    ("abr", Month),
+    ("abril", Month),
+    ("acc", Label),
+    ("accession", Label),
+    ("ago", Month),
+    ("agosto", Month),
+    ("aout", Month),
+    ("apr", Month),
+    ("april", Month),
+    ("aug", Month),
+    ("august", Month),
+    ("ave", Street),
+    ("avenida", Street),
+    ("avenue", Street),
+    ("avr", Month),
+    ("avril", Month),
+    ("blvd", Street),
+    ("boulevard", Street),
+    ("calle", Street),
+    ("chart", Label),
+    ("dec", Month),
+    ("december", Month),
+    ("decembre", Month),
+    ("dez", Month),
+    ("dezember", Month),
+    ("dic", Month),
+    ("diciembre", Month),
+    ("dob", Label),
+    ("doctor", Title),
+    ("dr", Title),
+    ("dra", Title),
+    ("drive", Street),
+    ("drs", Title),
+    ("ene", Month),
+    ("enero", Month),
+    ("fallnr", Label),
+    ("fallnummer", Label),
+    ("fax", Label),
+    ("feb", Month),
+    ("febrero", Month),
+    ("februar", Month),
+    ("february", Month),
+    ("fev", Month),
+    ("fevrier", Month),
+    ("fr", Title),
+    ("frau", Title),
+    ("ftp", Web),
+    ("handy", Label),
+    ("herr", Title),
+    ("herrn", Title),
+    ("http", Web),
+    ("https", Web),
+    ("id", Label),
+    ("jaenner", Month),
+    ("jan", Month),
+    ("januar", Month),
+    ("january", Month),
+    ("janv", Month),
+    ("janvier", Month),
+    ("juil", Month),
+    ("juillet", Month),
+    ("juin", Month),
+    ("jul", Month),
+    ("juli", Month),
+    ("julio", Month),
+    ("july", Month),
+    ("jun", Month),
+    ("june", Month),
+    ("juni", Month),
+    ("junio", Month),
+    ("lane", Street),
+    ("madame", Title),
+    ("maerz", Month),
+    ("mai", Month),
+    ("mar", Month),
+    ("march", Month),
+    ("mars", Month),
+    ("marz", Month),
+    ("marzo", Month),
+    ("may", Month),
+    ("mayo", Month),
+    ("medrec", Label),
+    ("miss", Title),
+    ("mlle", Title),
+    ("mme", Title),
+    ("mobile", Label),
+    ("monsieur", Title),
+    ("mr", Title),
+    ("mrn", Label),
+    ("mrs", Title),
+    ("ms", Title),
+    ("nhs", Label),
+    ("nov", Month),
+    ("november", Month),
+    ("novembre", Month),
+    ("noviembre", Month),
+    ("oct", Month),
+    ("october", Month),
+    ("octobre", Month),
+    ("octubre", Month),
+    ("okt", Month),
+    ("oktober", Month),
+    ("patid", Label),
+    ("patnr", Label),
+    ("pd", Title),
+    ("phone", Label),
+    ("pid", Label),
+    ("platz", Street),
+    ("plaza", Street),
+    ("prof", Title),
+    ("professor", Title),
+    ("road", Street),
+    ("rue", Street),
+    ("senor", Title),
+    ("senora", Title),
+    ("sep", Month),
+    ("sept", Month),
+    ("september", Month),
+    ("septembre", Month),
+    ("septiembre", Month),
+    ("sir", Title),
+    ("sr", Title),
+    ("sra", Title),
+    ("ssn", Label),
+    ("str", Street),
+    ("strasse", Street),
+    ("street", Street),
+    ("tel", Label),
+    ("telefon", Label),
+    ("telephone", Label),
+    ("terrace", Street),
+    ("weg", Street),
+    ("www", Web),
 ];
 const STREET_ENDINGS: &[&str] = &["strasse", "gasse", "platz", "allee"];
 
 /// Marks the words of all patterns.
 pub(super) fn mark(words: &Words<'_>, gone: &mut [bool]) {
-    for index in 0..words.words.len() {
+    for index in 0..words.runs.len() {
         let count = run_of_numbers(words, index)
             .max(date_with_month(words, index))
             .max(label(words, index))
@@ -168,7 +181,16 @@ fn mark_from(gone: &mut [bool], from: usize, count: usize) {
 }
 
 fn folded<'w>(words: &'w Words<'_>, index: usize) -> &'w str {
-    words.words.get(index).map_or("", |word| words.folded(word))
+    words.runs.get(index).map_or("", |word| words.folded(word))
+}
+
+fn kind(word: &str) -> Option<Kind> {
+    let place = KINDS.binary_search_by_key(&word, |(word, _)| word).ok()?;
+    KINDS.get(place).map(|(_, kind)| *kind)
+}
+
+fn is_kind(words: &Words<'_>, index: usize, wanted: Kind) -> bool {
+    kind(folded(words, index)) == Some(wanted)
 }
 
 fn number(words: &Words<'_>, index: usize) -> Option<u32> {
@@ -201,7 +223,7 @@ fn is_long_number(words: &Words<'_>, index: usize) -> bool {
 
 /// Counts the words of a date, time, UID, network or telephone number that begins here.
 fn run_of_numbers(words: &Words<'_>, index: usize) -> usize {
-    let Some(first) = words.words.get(index) else {
+    let Some(first) = words.runs.get(index) else {
         return 0;
     };
     if !words
@@ -345,8 +367,7 @@ fn telephone(words: &Words<'_>, index: usize) -> usize {
         && widths.first().is_some_and(|width| (3..=5).contains(width));
     let form = match widths.as_slice() {
         [3, 3, 4, ..] | [1, 3, 3, 4, ..] => true,
-        [3, 4] => words.before(index + 1) == "-",
-        [3, 2, 4, ..] => words.before(index + 1) == "-",
+        [3, 4] | [3, 2, 4, ..] => words.before(index + 1) == "-",
         _ => false,
     };
     let is_telephone = form
@@ -357,7 +378,7 @@ fn telephone(words: &Words<'_>, index: usize) -> usize {
 
 /// A month by its name, with the numbers around it.
 fn date_with_month(words: &Words<'_>, index: usize) -> usize {
-    let is_month = |at: usize| MONTHS.contains(&folded(words, at));
+    let is_month = |at: usize| is_kind(words, at, Month);
     let is_day = |at: usize| {
         let word = folded(words, at);
         let digits = word.trim_end_matches(|character: char| character.is_ascii_lowercase());
@@ -373,7 +394,7 @@ fn date_with_month(words: &Words<'_>, index: usize) -> usize {
             || folded(words, at).len() == 2 && number(words, at).is_some()
     };
     let whole: Vec<&str> = segments(folded(words, index)).collect();
-    if (2..=3).contains(&whole.len()) && whole.iter().any(|part| MONTHS.contains(part)) {
+    if (2..=3).contains(&whole.len()) && whole.iter().any(|part| kind(part) == Some(Month)) {
         return 1;
     }
     let near = |at: usize| words.before(at).chars().count() <= 2;
@@ -406,7 +427,7 @@ fn date_with_month(words: &Words<'_>, index: usize) -> usize {
 
 /// What follows a word such as `MRN`, if it holds digits. The label stays for the vocabulary.
 fn label(words: &Words<'_>, index: usize) -> usize {
-    if index == 0 || !LABELS.contains(&folded(words, index - 1)) {
+    if index == 0 || !is_kind(words, index - 1, Label) {
         return 0;
     }
     let has_digits = |at: usize| folded(words, at).bytes().any(|byte| byte.is_ascii_digit());
@@ -426,7 +447,7 @@ fn label(words: &Words<'_>, index: usize) -> usize {
 fn street(words: &Words<'_>, index: usize) -> usize {
     let is_street = |at: usize| {
         let word = folded(words, at);
-        STREETS.contains(&word)
+        kind(word) == Some(Street)
             || STREET_ENDINGS
                 .iter()
                 .any(|ending| word.len() > ending.len() && word.ends_with(ending))
@@ -448,15 +469,15 @@ fn street(words: &Words<'_>, index: usize) -> usize {
 
 /// A title and the names that follow it. `DR CHEST` is a modality: nothing there is a name.
 fn title(words: &Words<'_>, index: usize) -> usize {
-    let Some(word) = words.words.get(index) else {
+    let Some(word) = words.runs.get(index) else {
         return 0;
     };
     let written = words.written(word);
-    if !TITLES.contains(&words.folded(word)) {
+    if kind(words.folded(word)) != Some(Title) {
         return 0;
     }
     let next = words
-        .words
+        .runs
         .get(index + 1)
         .map(|word| words.written(word))
         .unwrap_or_default();
@@ -473,7 +494,7 @@ fn title(words: &Words<'_>, index: usize) -> usize {
         let between = words.before(at);
         let joined = at == index + 1 || matches!(between, " " | ". " | "." | "-" | "'");
         let written = words
-            .words
+            .runs
             .get(at)
             .map(|word| words.written(word))
             .unwrap_or_default();
@@ -504,14 +525,14 @@ fn address_of_network(words: &Words<'_>, index: usize) -> Option<(usize, usize)>
         let ahead = (index + 1..index + 8).take_while(|&at| joined(at)).count();
         return Some((index - 1 - back, back + 2 + ahead));
     }
-    let web = matches!(folded(words, index), "http" | "https" | "www" | "ftp");
+    let web = is_kind(words, index, Web);
     if !web
         || words.before(index + 1).is_empty()
         || words.before(index + 1).contains(char::is_whitespace)
     {
         return None;
     }
-    let whole = (index + 1..words.words.len())
+    let whole = (index + 1..words.runs.len())
         .take_while(|&at| !words.before(at).contains(char::is_whitespace));
     Some((index, 1 + whole.count()))
 }

@@ -21,31 +21,27 @@ pub(super) struct Words<'t> {
     /// The folded words, one after the other without separators.
     pub folded: String,
     /// The words.
-    pub words: Vec<Word>,
+    pub runs: Vec<Word>,
 }
 
 impl<'t> Words<'t> {
     /// Finds the words of a text.
     pub(super) fn of(text: &'t str) -> Self {
         let mut folded = String::with_capacity(text.len());
-        let mut words: Vec<Word> = Vec::new();
+        let mut runs: Vec<Word> = Vec::new();
         let mut open: Option<(usize, usize)> = None;
         for (at, character) in text.char_indices() {
             if fold::is_word(character) {
                 open.get_or_insert((at, folded.len()));
                 fold::push(character, &mut folded);
             } else if let Some(begin) = open.take() {
-                words.push(Word::between(begin, (at, folded.len())));
+                runs.push(Word::between(begin, (at, folded.len())));
             }
         }
         if let Some(begin) = open {
-            words.push(Word::between(begin, (text.len(), folded.len())));
+            runs.push(Word::between(begin, (text.len(), folded.len())));
         }
-        Self {
-            text,
-            folded,
-            words,
-        }
+        Self { text, folded, runs }
     }
 
     /// Returns the word as it stands in the text.
@@ -62,10 +58,10 @@ impl<'t> Words<'t> {
     pub(super) fn before(&self, index: usize) -> &'t str {
         let begin = index
             .checked_sub(1)
-            .and_then(|before| self.words.get(before))
+            .and_then(|before| self.runs.get(before))
             .map_or(0, |word| word.text.end);
         let end = self
-            .words
+            .runs
             .get(index)
             .map_or(self.text.len(), |word| word.text.start);
         self.text.get(begin..end).unwrap_or_default()
