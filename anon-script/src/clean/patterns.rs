@@ -163,7 +163,9 @@ pub(super) fn mark(words: &Words<'_>, gone: &mut [bool]) {
         let count = run_of_numbers(words, index)
             .max(date_with_month(words, index))
             .max(label(words, index))
-            .max(street(words, index));
+            .max(street(words, index))
+            .max(initials(words, index))
+            .max(great_age(words, index));
         mark_from(gone, index, count);
         mark_from(gone, index, usize::from(is_long_number(words, index)));
         mark_from(gone, index, title(words, index));
@@ -465,6 +467,55 @@ fn street(words: &Words<'_>, index: usize) -> usize {
     } else {
         0
     }
+}
+
+/// Capitals with periods, such as `J.S.`, unless they are a term, such as `A.P.`
+fn initials(words: &Words<'_>, index: usize) -> usize {
+    let is_initial = |at: usize| {
+        let written = words
+            .runs
+            .get(at)
+            .map(|word| words.written(word))
+            .unwrap_or_default();
+        written.len() == 1 && written.bytes().all(|byte| byte.is_ascii_uppercase())
+    };
+    let joined =
+        matches!(words.before(index + 1), "." | ". ") && words.before(index + 2).starts_with('.');
+    if !joined || !is_initial(index) || !is_initial(index + 1) {
+        return 0;
+    }
+    let both = [folded(words, index), folded(words, index + 1)].concat();
+    if vocabulary::is_term(&both) { 0 } else { 2 }
+}
+
+/// An age of 90 years and more, as in `93 yo`, `93-year-old`, `93Y`.
+fn great_age(words: &Words<'_>, index: usize) -> usize {
+    let word = folded(words, index);
+    let digits = word.bytes().take_while(u8::is_ascii_digit).count();
+    let (age, unit) = word.split_at(digits);
+    if !(2..=3).contains(&digits) || !age.parse().is_ok_and(|age: u32| (90..=130).contains(&age)) {
+        return 0;
+    }
+    let of_years = |unit: &str| {
+        matches!(
+            unit,
+            "y" | "yo"
+                | "yr"
+                | "yrs"
+                | "year"
+                | "years"
+                | "jahre"
+                | "jahriger"
+                | "jahrige"
+                | "j"
+                | "ans"
+                | "anos"
+                | "anni"
+        )
+    };
+    let follows =
+        unit.is_empty() && words.before(index + 1).len() <= 1 && of_years(folded(words, index + 1));
+    usize::from(of_years(unit) || follows)
 }
 
 /// A title and the names that follow it. `DR CHEST` is a modality: nothing there is a name.

@@ -2,7 +2,8 @@
 //!
 //! `words.txt` holds plain words of the attribute names of PS3.6, the concept names of PS3.16 and
 //! of radiology in several languages. `company.txt` holds words that are names too: each stays only
-//! beside one of the words that follow it there (`+x` after it, `x+` before it, `*` any term).
+//! beside one of the words that follow it there (`+x` after it, `x+` before it, `#` a number, `*` any
+//! term or number).
 
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
@@ -47,6 +48,7 @@ pub(super) fn is_in_company(folded: &str, before: Option<&str>, after: Option<&s
         .any(|other| match other.strip_prefix('+') {
             Some(other) => after == Some(other),
             None if other == "*" => [before, after].into_iter().flatten().any(is_company_of_all),
+            None if other == "#" => [before, after].into_iter().flatten().any(is_number),
             None => before.is_some() && before == other.strip_suffix('+'),
         })
 }
@@ -56,8 +58,11 @@ fn is_company_of_all(word: &str) -> bool {
     let says_nothing = [
         "and", "for", "from", "the", "with", "without", "was", "per", "von", "mit", "con",
     ];
-    let number = word.bytes().all(|byte| byte.is_ascii_digit());
-    number || word.len() > 2 && is_term(word) && !says_nothing.contains(&word)
+    is_number(word) || word.len() > 2 && is_term(word) && !says_nothing.contains(&word)
+}
+
+fn is_number(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]

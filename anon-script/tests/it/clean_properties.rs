@@ -96,7 +96,7 @@ fn written(word: &str, way: u8) -> String {
         2 => format!("x{word}y"),
         3 => format!("{word}_12"),
         4 => format!("({word})"),
-        _ => word.chars().map(|letter| format!("{letter} ")).collect(),
+        _ => word.chars().flat_map(|letter| [letter, ' ']).collect(),
     }
 }
 
