@@ -115,6 +115,7 @@ pub mod syntax;
 
 pub use builtin::{BUILTINS, builtin};
 pub use check::{Compiled, Dialect, load};
+pub use clean::{Cleaned, Identifiers};
 pub use diagnostic::{Code, Diagnostic, Severity};
 pub use dicom_core::{Tag, VR};
 pub use object::{
