@@ -64,6 +64,8 @@ const PLACES: &[Tag] = &[
     tags::PATIENT_ADDRESS,
     tags::PERSON_ADDRESS,
     tags::REGION_OF_RESIDENCE,
+    tags::COUNTRY_OF_RESIDENCE,
+    tags::REQUESTING_SERVICE,
     tags::VERIFYING_ORGANIZATION,
     tags::MILITARY_RANK,
     tags::BRANCH_OF_SERVICE,
@@ -136,6 +138,8 @@ pub struct Identifiers {
     filter: Filter,
     /// Words of letters that are compared with one letter wrong.
     spelled: Vec<Vec<char>>,
+    /// Four digits, or nothing. Too common for texts that are no descriptions.
+    year_of_birth: String,
 }
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -167,7 +171,12 @@ impl Identifiers {
                     born = date_of(text);
                 }
                 VR::DA | VR::DT => dates.extend(text.split('\\').filter_map(date_of)),
-                _ => identifiers.add(element, text),
+                _ => {
+                    let parent = element
+                        .parent
+                        .and_then(|parent| header.elements().get(parent as usize));
+                    identifiers.add(element, parent.map(|parent| parent.tag), text);
+                }
             }
         }
         identifiers.add_dates(dates, born);
@@ -184,8 +193,14 @@ impl Identifiers {
         gone.contains(&true)
     }
 
-    fn add(&mut self, element: &SeenElement, text: &str) {
+    /// Adds what an element in a sequence with the tag `parent` holds.
+    fn add(&mut self, element: &SeenElement, parent: Option<Tag>, text: &str) {
         match element.vr {
+            VR::LO | VR::UC if element.tag == tags::CODE_MEANING => match parent {
+                Some(tags::PERSON_IDENTIFICATION_CODE_SEQUENCE) => self.add_name(text),
+                Some(tags::INSTITUTION_CODE_SEQUENCE) => self.add_place(text),
+                _ => {}
+            },
             VR::PN => self.add_name(text),
             VR::AE => text.split('\\').for_each(|title| self.add_id(title)),
             VR::LO | VR::SH | VR::ST | VR::LT | VR::UT | VR::UC | VR::CS | VR::UN | VR::UR => {
@@ -238,7 +253,7 @@ impl Identifiers {
         self.push_if_long(whole.trim_start_matches('0'));
         for part in words.runs.iter().map(|word| words.folded(word)) {
             let digits = part.bytes().any(|byte| byte.is_ascii_digit());
-            if part.len() >= if digits { 4 } else { LONG } && !vocabulary::is_term(part) {
+            if part.len() >= if digits { 4 } else { LONG } && !vocabulary::is_listed(part) {
                 self.push(part);
             }
         }
@@ -251,7 +266,7 @@ impl Identifiers {
         for (word, part) in words.runs.iter().zip(parts.clone()) {
             let letters = part.chars().count();
             let digits = part.bytes().all(|byte| byte.is_ascii_digit());
-            let kept = vocabulary::is_term(part) || letters < if digits { 4 } else { 3 };
+            let kept = vocabulary::is_listed(part) || letters < if digits { 4 } else { 3 };
             if !kept && !NOBODY.contains(&part) {
                 self.push(part);
                 self.push(&umlauts(words.written(word)));
@@ -281,7 +296,7 @@ impl Identifiers {
             }
             if born == Some(*date) {
                 let short = year.get(2..).unwrap_or_default();
-                self.push(year);
+                year.clone_into(&mut self.year_of_birth);
                 for whole in [
                     [short, month, day],
                     [day, month, short],
@@ -342,6 +357,13 @@ impl Identifiers {
             for (_, gone) in touched.take_while(|(word, _)| word.folded.start < end) {
                 *gone = true;
             }
+        }
+    }
+
+    /// Marks the year of birth.
+    pub(super) fn mark_year_of_birth(&self, words: &Words<'_>, gone: &mut [bool]) {
+        for (word, gone) in words.runs.iter().zip(gone) {
+            *gone |= !self.year_of_birth.is_empty() && words.folded(word) == self.year_of_birth;
         }
     }
 

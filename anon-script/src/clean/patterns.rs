@@ -471,17 +471,12 @@ fn street(words: &Words<'_>, index: usize) -> usize {
 
 /// Capitals with periods, such as `J.S.`, unless they are a term, such as `A.P.`
 fn initials(words: &Words<'_>, index: usize) -> usize {
-    let is_initial = |at: usize| {
-        let written = words
-            .runs
-            .get(at)
-            .map(|word| words.written(word))
-            .unwrap_or_default();
-        written.len() == 1 && written.bytes().all(|byte| byte.is_ascii_uppercase())
-    };
-    let joined =
-        matches!(words.before(index + 1), "." | ". ") && words.before(index + 2).starts_with('.');
-    if !joined || !is_initial(index) || !is_initial(index + 1) {
+    let is_initial = |at: usize| written(words, at).len() == 1 && is_capital(words, at);
+    let joined = |at: usize| matches!(words.before(at), "." | ". ");
+    let more = |at: usize, other: Option<usize>| joined(at) && other.is_some_and(is_initial);
+    let pair = joined(index + 1) && words.before(index + 2).starts_with('.');
+    let longer = more(index, index.checked_sub(1)) || more(index + 2, Some(index + 2));
+    if !pair || longer || !is_initial(index) || !is_initial(index + 1) {
         return 0;
     }
     let both = [folded(words, index), folded(words, index + 1)].concat();
@@ -518,44 +513,38 @@ fn great_age(words: &Words<'_>, index: usize) -> usize {
     usize::from(of_years(unit) || follows)
 }
 
+/// Titles that mean something else in capitals or without a period: modalities, French gauge.
+const DOUBTFUL: &[&str] = &["dr", "mr", "ms", "fr", "sr", "pd"];
+
 /// A title and the names that follow it. `DR CHEST` is a modality: nothing there is a name.
 fn title(words: &Words<'_>, index: usize) -> usize {
-    let Some(word) = words.runs.get(index) else {
-        return 0;
-    };
-    let written = words.written(word);
-    if kind(words.folded(word)) != Some(Title) {
+    let title = folded(words, index);
+    if kind(title) != Some(Title) || !is_capital(words, index + 1) {
         return 0;
     }
-    let next = words
-        .runs
-        .get(index + 1)
-        .map(|word| words.written(word))
-        .unwrap_or_default();
-    let after = words.before(index + 1);
-    let dotted = after.trim() == ".";
-    let spaced = after.trim().is_empty() && !after.contains(['\n', '\r']);
-    let capital = |word: &str| word.chars().next().is_some_and(char::is_uppercase);
-    let upper = written.chars().all(char::is_uppercase);
-    let plain = upper && !dotted && vocabulary::is_term(folded(words, index + 1));
-    if !(dotted || spaced) || !capital(next) || plain || !capital(written) && !dotted {
+    let dotted = words.before(index + 1).trim() == ".";
+    let spaced = matches!(words.before(index + 1), " " | "  " | "_");
+    let upper = written(words, index).chars().all(char::is_uppercase);
+    let doubtful = DOUBTFUL.contains(&title) && (upper || !matches!(title, "dr" | "mr"))
+        || upper && vocabulary::is_term(folded(words, index + 1));
+    if !dotted && (doubtful || !spaced || !is_capital(words, index)) {
         return 0;
     }
     let names = (index + 1..index + 5).take_while(|&at| {
-        let between = words.before(at);
-        let joined = at == index + 1 || matches!(between, " " | ". " | "." | "-" | "'");
-        let written = words
-            .runs
-            .get(at)
-            .map(|word| words.written(word))
-            .unwrap_or_default();
-        joined
-            && capital(written)
-            && (at == index + 1
-                || dotted && at == index + 2
-                || !vocabulary::is_term(folded(words, at)))
+        let first = at == index + 1 || dotted && at == index + 2;
+        let joined = at == index + 1 || matches!(words.before(at), " " | ". " | "." | "-" | "'");
+        joined && is_capital(words, at) && (first || !vocabulary::is_term(folded(words, at)))
     });
     1 + names.count()
+}
+
+fn written<'t>(words: &Words<'t>, index: usize) -> &'t str {
+    words.runs.get(index).map_or("", |word| words.written(word))
+}
+
+fn is_capital(words: &Words<'_>, index: usize) -> bool {
+    let first = written(words, index).chars().next();
+    first.is_some_and(char::is_uppercase)
 }
 
 /// An address of mail or of the web.

@@ -31,6 +31,11 @@ pub(super) fn is_term(folded: &str) -> bool {
     TERMS.contains(folded)
 }
 
+/// True if the folded word is a term, or a name that is a term too.
+pub(super) fn is_listed(folded: &str) -> bool {
+    is_term(folded) || COMPANIES.contains_key(folded)
+}
+
 /// True if the folded word is part of a code such as `fl` in `fl3d1`.
 pub(super) fn is_code_part(folded: &str) -> bool {
     CODE_PARTS.contains(&folded)
