@@ -169,8 +169,12 @@ pub(super) fn mark(words: &Words<'_>, gone: &mut [bool]) {
         mark_from(gone, index, count);
         mark_from(gone, index, usize::from(is_long_number(words, index)));
         mark_from(gone, index, title(words, index));
-        if let Some((from, count)) = address_of_network(words, index) {
+        if let Some((from, count)) = address_of_mail(words, index) {
             mark_from(gone, from, count);
+        }
+        // A word that is gone is part of an address already.
+        if gone.get(index) == Some(&false) {
+            mark_from(gone, index, address_of_web(words, index));
         }
     }
 }
@@ -187,6 +191,9 @@ fn folded<'w>(words: &'w Words<'_>, index: usize) -> &'w str {
 }
 
 fn kind(word: &str) -> Option<Kind> {
+    if !word.starts_with(|first: char| first.is_ascii_lowercase()) {
+        return None;
+    }
     let place = KINDS.binary_search_by_key(&word, |(word, _)| word).ok()?;
     KINDS.get(place).map(|(_, kind)| *kind)
 }
@@ -547,32 +554,34 @@ fn is_capital(words: &Words<'_>, index: usize) -> bool {
     first.is_some_and(char::is_uppercase)
 }
 
-/// An address of mail or of the web.
-fn address_of_network(words: &Words<'_>, index: usize) -> Option<(usize, usize)> {
-    if index > 0 && words.before(index) == "@" {
-        let joined = |at: usize| {
-            !words.before(at).is_empty()
-                && words
-                    .before(at)
-                    .bytes()
-                    .all(|byte| b"._-+%".contains(&byte))
-        };
-        let back = (1..index)
-            .rev()
-            .take(8)
-            .take_while(|&at| joined(at))
-            .count();
-        let ahead = (index + 1..index + 8).take_while(|&at| joined(at)).count();
-        return Some((index - 1 - back, back + 2 + ahead));
+/// An address of mail, by its `@`: where it begins, and how many words it has.
+fn address_of_mail(words: &Words<'_>, index: usize) -> Option<(usize, usize)> {
+    let before = index
+        .checked_sub(1)
+        .filter(|_| words.before(index) == "@")?;
+    let joined = |at: usize| {
+        let between = words.before(at);
+        !between.is_empty() && between.bytes().all(|byte| b"._-+%".contains(&byte))
+    };
+    let back = (1..=before)
+        .rev()
+        .take(8)
+        .take_while(|&at| joined(at))
+        .count();
+    let ahead = (index + 1..index + 8).take_while(|&at| joined(at)).count();
+    Some((before - back, back + 2 + ahead))
+}
+
+/// An address of the web, up to a blank.
+fn address_of_web(words: &Words<'_>, index: usize) -> usize {
+    let joined = |at: usize| {
+        let between = words.before(at);
+        !between.is_empty() && !between.contains(char::is_whitespace)
+    };
+    if !is_kind(words, index, Web) || !joined(index + 1) {
+        return 0;
     }
-    let web = is_kind(words, index, Web);
-    if !web
-        || words.before(index + 1).is_empty()
-        || words.before(index + 1).contains(char::is_whitespace)
-    {
-        return None;
-    }
-    let whole = (index + 1..words.runs.len())
-        .take_while(|&at| !words.before(at).contains(char::is_whitespace));
-    Some((index, 1 + whole.count()))
+    1 + (index + 1..words.runs.len())
+        .take_while(|&at| joined(at))
+        .count()
 }
