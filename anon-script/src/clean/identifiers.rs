@@ -134,7 +134,7 @@ const LONG: usize = 6;
 pub struct Identifiers {
     /// Folded, sorted, each once.
     keys: Vec<Key>,
-    /// Which three first bytes occur in `keys`.
+    /// Which first bytes occur in `keys`.
     filter: Filter,
     /// Words of letters that are compared with one letter wrong.
     spelled: Vec<Vec<char>>,
@@ -501,29 +501,44 @@ fn umlauts(word: &str) -> String {
     spelled
 }
 
-/// A set of first two bytes, which may hold more than were put in.
-#[derive(Default)]
-struct Filter([u64; 16]);
+/// A set of the three first bytes of keys, which may hold more than were put in.
+struct Filter([u64; 64]);
+
+impl Default for Filter {
+    fn default() -> Self {
+        Self([0; 64])
+    }
+}
 
 impl Filter {
     fn insert(&mut self, text: &[u8]) {
-        if let Some((cell, bit)) = Self::place(text)
-            && let Some(cell) = self.0.get_mut(cell)
-        {
-            *cell |= bit;
+        match text {
+            [first, second] => (0..=u8::MAX).for_each(|third| self.set(*first, *second, third)),
+            [first, second, third, ..] => self.set(*first, *second, *third),
+            _ => {}
         }
     }
 
-    fn may_begin(&self, text: &[u8]) -> bool {
-        Self::place(text)
-            .is_some_and(|(cell, bit)| self.0.get(cell).is_some_and(|cell| cell & bit != 0))
+    fn set(&mut self, first: u8, second: u8, third: u8) {
+        let (cell, bit) = Self::place(first, second, third);
+        self.0
+            .iter_mut()
+            .skip(cell)
+            .take(1)
+            .for_each(|cell| *cell |= bit);
     }
 
-    fn place(text: &[u8]) -> Option<(usize, u64)> {
-        let [first, second, ..] = text else {
-            return None;
+    fn may_begin(&self, text: &[u8]) -> bool {
+        let (cell, bit) = match text {
+            [first, second] => Self::place(*first, *second, 0),
+            [first, second, third, ..] => Self::place(*first, *second, *third),
+            _ => return false,
         };
-        let hash = usize::from(*first) * 37 + usize::from(*second);
-        Some(((hash >> 6) & 15, 1 << (hash & 63)))
+        self.0.get(cell).is_some_and(|cell| cell & bit != 0)
+    }
+
+    fn place(first: u8, second: u8, third: u8) -> (usize, u64) {
+        let hash = usize::from(first) * 961 + usize::from(second) * 31 + usize::from(third);
+        ((hash >> 6) & 63, 1 << (hash & 63))
     }
 }

@@ -1,5 +1,8 @@
 //! Texts that identify by their form: dates, times, numbers, addresses, titles with names.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use super::vocabulary;
 use super::words::{Words, segments};
 
@@ -190,12 +193,12 @@ fn folded<'w>(words: &'w Words<'_>, index: usize) -> &'w str {
     words.runs.get(index).map_or("", |word| words.folded(word))
 }
 
+static KIND_OF: LazyLock<HashMap<&str, Kind>> = LazyLock::new(|| KINDS.iter().copied().collect());
+
 fn kind(word: &str) -> Option<Kind> {
-    if !word.starts_with(|first: char| first.is_ascii_lowercase()) {
-        return None;
-    }
-    let place = KINDS.binary_search_by_key(&word, |(word, _)| word).ok()?;
-    KINDS.get(place).map(|(_, kind)| *kind)
+    let letters = word.starts_with(|first: char| first.is_ascii_lowercase());
+    let known = letters && (2..=12).contains(&word.len());
+    known.then(|| KIND_OF.get(word).copied()).flatten()
 }
 
 fn is_kind(words: &Words<'_>, index: usize, wanted: Kind) -> bool {
