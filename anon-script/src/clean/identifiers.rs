@@ -73,6 +73,29 @@ const PLACES: &[Tag] = &[
     tags::CLINICAL_TRIAL_SITE_ID,
 ];
 
+/// The months in English, German, Spanish and French, folded.
+const MONTHS: [&[&str]; 12] = [
+    &["jan", "january", "januar", "janner", "enero", "janvier"],
+    &["feb", "february", "februar", "febrero", "fevrier"],
+    &["mar", "march", "marz", "maerz", "marzo", "mars"],
+    &["apr", "april", "abril", "avril"],
+    &["may", "mai", "mayo"],
+    &["jun", "june", "juni", "junio", "juin"],
+    &["jul", "july", "juli", "julio", "juillet"],
+    &["aug", "august", "agosto", "aout"],
+    &["sep", "sept", "september", "septiembre", "septembre"],
+    &["oct", "october", "okt", "oktober", "octubre", "octobre"],
+    &["nov", "november", "noviembre", "novembre"],
+    &[
+        "dec",
+        "december",
+        "dez",
+        "dezember",
+        "diciembre",
+        "decembre",
+    ],
+];
+
 /// Words in names that name nobody.
 const NOBODY: &[&str] = &[
     "admin",
@@ -295,15 +318,28 @@ impl Identifiers {
                 self.push(&[short_month, short_day, year].concat());
             }
             if born == Some(*date) {
-                let short = year.get(2..).unwrap_or_default();
-                year.clone_into(&mut self.year_of_birth);
-                for whole in [
-                    [short, month, day],
-                    [day, month, short],
-                    [month, day, short],
-                ] {
-                    self.push(&whole.concat());
-                }
+                self.add_birth_date(year, month, day);
+            }
+        }
+    }
+
+    /// Adds the birth date with two digits of the year, and with the name of the month.
+    fn add_birth_date(&mut self, year: &str, month: &str, day: &str) {
+        let short = year.get(2..).unwrap_or_default();
+        year.clone_into(&mut self.year_of_birth);
+        for whole in [
+            [short, month, day],
+            [day, month, short],
+            [month, day, short],
+        ] {
+            self.push(&whole.concat());
+        }
+        let number: Option<usize> = month.parse().ok();
+        let names = number.and_then(|number| MONTHS.get(number.checked_sub(1)?));
+        for name in names.copied().unwrap_or_default() {
+            for day in [day, day.trim_start_matches('0')] {
+                self.push(&[day, name, year].concat());
+                self.push(&[name, day, year].concat());
             }
         }
     }
