@@ -76,6 +76,12 @@
 //! in place of a [`RuleSet`]. [`Element`] says what an implementation is asked, and when; [`Action`]
 //! what it can answer; the example of [`Rules`] is complete.
 //!
+//! # Texts
+//!
+//! [`clean`] takes what identifies out of descriptions (PS3.15 section E.3.5): [`Identifiers`] of the
+//! whole header, forms such as dates and telephone numbers, and words outside a vocabulary that is
+//! compiled in (140 KB).
+//!
 //! # What is refused
 //!
 //! V17 keeps a value if it does not understand its rule. Here that is an error. So are text beside
@@ -116,6 +122,7 @@ pub mod syntax;
 
 pub use builtin::{BUILTINS, builtin};
 pub use check::{Compiled, Dialect, load};
+pub use clean::{Cleaned, Identifiers};
 pub use diagnostic::{Code, Diagnostic, Severity};
 pub use dicom_core::{Tag, VR};
 pub use object::{

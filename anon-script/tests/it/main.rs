@@ -1,5 +1,7 @@
 //! Tests of scripts: examples in folders, V17's own script, properties, and bugs of V17.
 
+mod clean;
+mod clean_properties;
 mod corpus;
 mod ctp;
 mod faults;
