@@ -92,19 +92,19 @@ impl ObjectHeader {
     }
 
     /// Adds an element with a text.
-    pub fn push_text(&mut self, element: SeenElement, text: &str) {
+    pub fn push_text(&mut self, mut element: SeenElement, text: &str) {
         let begin = index(self.text.len());
         self.text.push_str(text);
-        let value = SeenValue::Text(begin..index(self.text.len()));
-        self.elements.push(SeenElement { value, ..element });
+        element.value = SeenValue::Text(begin..index(self.text.len()));
+        self.elements.push(element);
     }
 
     /// Adds an element with a binary value.
-    pub fn push_bytes(&mut self, element: SeenElement, bytes: &[u8]) {
+    pub fn push_bytes(&mut self, mut element: SeenElement, bytes: &[u8]) {
         let begin = index(self.bytes.len());
         self.bytes.extend_from_slice(bytes);
-        let value = SeenValue::Bytes(begin..index(self.bytes.len()));
-        self.elements.push(SeenElement { value, ..element });
+        element.value = SeenValue::Bytes(begin..index(self.bytes.len()));
+        self.elements.push(element);
     }
 
     /// Adds an element whose value is not held, or a sequence. Returns its index.

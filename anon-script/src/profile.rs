@@ -262,12 +262,13 @@ impl Profile {
             (Verdict::Empty, _) if is_required() => {
                 Plan::Decision(Decision::ByType { removes: false })
             }
-            (Verdict::Remove, _) => REMOVE,
             (Verdict::Empty, _) => Plan::Action(Action::Empty),
             (Verdict::Dummy, _) => Plan::Action(dummy::action(tag, vr)),
             (Verdict::Uid, VR::UI) => Plan::Action(Action::Uid),
             (Verdict::Uid | Verdict::Clean, VR::SQ) => KEEP,
-            (Verdict::Uid, _) | (Verdict::Shift | Verdict::Clean, VR::OB) => REMOVE,
+            (Verdict::Remove | Verdict::Uid, _) | (Verdict::Shift | Verdict::Clean, VR::OB) => {
+                REMOVE
+            }
             (Verdict::Shift, VR::DA | VR::DT) => Plan::Action(Action::ShiftDate),
             // Days are whole, so times and time zones stay.
             (Verdict::Shift, _) => KEEP,

@@ -20,8 +20,7 @@ pub(super) fn action(tag: Tag, vr: VR) -> Action {
         (_, VR::DT) => "19000101000000",
         (_, VR::AS) => "030Y",
         (_, VR::UR) => "urn:removed",
-        (_, VR::IS | VR::DS) => "0",
-        (_, VR::US | VR::SS | VR::UL | VR::SL | VR::FL | VR::FD | VR::UV | VR::SV) => "0",
+        (_, VR::IS | VR::DS | VR::US | VR::SS | VR::UL | VR::SL | VR::FL | VR::FD) => "0",
         // Bytes of unknown meaning have no dummy.
         _ => return Action::Empty,
     };

@@ -189,13 +189,13 @@ impl ProfileError {
 }
 
 fn hint(near: Option<&str>) -> String {
-    match near {
-        Some(near) => format!("; did you mean {near}?"),
-        None => {
+    near.map_or_else(
+        || {
             let names = ProfileOption::ALL.map(ProfileOption::name);
             format!("; options are {}", names.join(", "))
-        }
-    }
+        },
+        |near| format!("; did you mean {near}?"),
+    )
 }
 
 impl fmt::Display for Options {

@@ -8,6 +8,7 @@ mod faults;
 mod hostile;
 mod older_form;
 mod operations;
+mod profile;
 mod properties;
 mod v17;
 
