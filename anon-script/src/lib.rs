@@ -107,6 +107,7 @@
 //! of layout or comments does not change it. The only type of another crate in the public interface
 //! is [`Tag`] of `dicom-core`, which is re-exported. There are no features.
 
+mod action;
 pub mod builtin;
 pub mod check;
 pub mod clean;

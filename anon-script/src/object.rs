@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use dicom_core::{Tag, VR};
 
-use crate::rules::{Action, Element, State};
+use crate::action::{Action, Element, State};
 
 /// What rules must see of an object before they decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

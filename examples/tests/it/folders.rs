@@ -13,7 +13,10 @@ use crate::repository::root;
 /// The folders of each crate, from the lowest layer to the highest. Files directly in `src` are below all
 /// folders. `lib.rs` and `main.rs` are above them and are not checked.
 const FOLDERS: [(&str, &[&str]); 6] = [
-    ("anon-script", &["syntax", "ctp", "check", "stays"]),
+    (
+        "anon-script",
+        &["syntax", "ctp", "check", "stays", "clean", "profile"],
+    ),
     (
         "anon-net",
         &[
