@@ -225,6 +225,9 @@ impl Identifiers {
                 _ => {}
             },
             VR::PN => self.add_name(text),
+            VR::UI if element.parent.is_none() => {
+                text.split('\\').for_each(|uid| self.add_uid(uid));
+            }
             VR::AE => text.split('\\').for_each(|title| self.add_id(title)),
             VR::LO | VR::SH | VR::ST | VR::LT | VR::UT | VR::UC | VR::CS | VR::UN | VR::UR => {
                 if IDS.contains(&element.tag) {
@@ -259,6 +262,13 @@ impl Identifiers {
                     }
                 }
             }
+        }
+    }
+
+    /// Adds a UID that is not one of the standard.
+    fn add_uid(&mut self, uid: &str) {
+        if !uid.starts_with("1.2.840.10008.") {
+            self.push_if_long(&uid.replace('.', ""));
         }
     }
 
