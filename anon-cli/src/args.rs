@@ -12,7 +12,7 @@ use clap_complete::Shell;
 
 pub(crate) use config::{Config, Whom};
 pub(crate) use query::{Find, Retrieve, Via};
-pub(crate) use script::{DialectName, Script, ScriptFile};
+pub(crate) use script::{DialectName, Profile, Script, ScriptFile};
 
 /// De-identifies DICOM objects and keeps a lookup that lets the site, and only the site, re-identify them.
 #[derive(Debug, Parser)]
@@ -144,6 +144,12 @@ pub(crate) enum Command {
     /// Use it before a script is used in a project. It needs no project.
     #[command(subcommand)]
     Script(Script),
+    /// Show the profiles of PS3.15, which can be used instead of a script
+    ///
+    /// Use it before a profile is chosen for a project: init --profile, config set profile. It needs no
+    /// project.
+    #[command(subcommand)]
+    Profile(Profile),
     /// List what can be chosen: modalities, storage classes, transfer syntaxes, recent projects
     ///
     /// Use it to find the codes and names that init and config take. It marks what the project takes.
@@ -199,6 +205,7 @@ impl Command {
             Self::Script(Script::Check { .. }) => "script check",
             Self::Script(Script::Show { .. }) => "script show",
             Self::Script(Script::Explain { .. }) => "script explain",
+            Self::Profile(Profile::Show { .. }) => "profile show",
             Self::Config(Config::Get { .. }) => "config get",
             Self::Config(Config::Set { .. }) => "config set",
             Self::Config(Config::Unset { .. }) => "config unset",

@@ -14,6 +14,7 @@ mod list;
 mod new_project;
 mod outcome;
 mod patients;
+mod profile;
 mod quarantine;
 mod reidentify;
 mod restore;
@@ -139,7 +140,11 @@ fn typed() -> String {
 fn project_of(cli: &Cli) -> Option<Project> {
     let named = cli.global.project.as_deref();
     match &cli.command {
-        Command::Script(_) | Command::List(_) | Command::Completions { .. } | Command::Man => None,
+        Command::Script(_)
+        | Command::Profile(_)
+        | Command::List(_)
+        | Command::Completions { .. }
+        | Command::Man => None,
         Command::Init(args) if args.dir.is_some() => Project::at(args.dir.as_deref()?).ok(),
         Command::Init(_) => init::project(named).ok(),
         Command::Export(_) => Project::chosen(named, Purpose::Export).ok(),
@@ -174,6 +179,7 @@ fn dispatch(cli: Cli, report: &Report) -> anyhow::Result<ExitStatus> {
         Command::Restore(args) => restore::run(&context, &args),
         Command::Quarantine(action) => quarantine::run(&context, action),
         Command::Script(action) => script::run(&context, &action),
+        Command::Profile(action) => profile::run(&context, &action),
         Command::Config(action) => config::run(&context, action),
         Command::Completions { shell } => shell::completions(report, shell),
         Command::Man => shell::man(report),

@@ -160,6 +160,34 @@ impl Profile {
         self.options.list()
     }
 
+    /// Returns the attributes that Table E.1-1 lists, by tag, with what becomes of each in a few words.
+    pub fn rows(&self) -> impl Iterator<Item = (Tag, &'static str)> {
+        self.table.tags().map(|tag| (tag, self.words(tag)))
+    }
+
+    /// Returns what becomes of an attribute, in a few words.
+    fn words(&self, tag: Tag) -> &'static str {
+        match self.plan(tag) {
+            Plan::Action(action) => match action {
+                Action::Remove => "removed",
+                Action::Keep => "kept",
+                Action::Empty => "emptied",
+                Action::Uid => "new UID",
+                Action::Patient | Action::Accession => "pseudonym",
+                Action::ShiftDate => "moved",
+                _ => "dummy",
+            },
+            Plan::Decision(decision) => match decision {
+                Decision::ByType { removes: true } => "removed, or as its SOP class requires",
+                Decision::ByType { removes: false } => "emptied, or as its SOP class requires",
+                Decision::Describe => "kept, words of the vocabulary",
+                Decision::Term | Decision::Text => "kept, without identifiers of the object",
+                Decision::Age => "kept, 90 years and more as 090Y",
+                Decision::Code => "kept, if it is a value of PS3.3",
+            },
+        }
+    }
+
     /// Returns true if the required attributes of this SOP class are known. Those of any other are assumed to be
     /// required where one class requires them.
     pub fn knows_class(&self, sop_class: &str) -> bool {

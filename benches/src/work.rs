@@ -27,6 +27,15 @@ pub fn policy() -> anyhow::Result<Policy> {
     Ok(Policy::new(Arc::new(rules), SITE, "BENCH"))
 }
 
+/// Returns a policy with a profile of PS3.15 and default settings.
+///
+/// # Errors
+/// If there is no such profile.
+pub fn policy_of_profile(name: &str) -> anyhow::Result<Policy> {
+    let profile = anon_script::profile::Profile::named(name)?;
+    Ok(Policy::new(Arc::new(profile), SITE, "BENCH"))
+}
+
 /// Makes names for all originals of an object, without a store.
 pub fn names(wanted: &Wanted) -> Names {
     let mut number = 0;

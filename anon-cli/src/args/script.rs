@@ -52,3 +52,13 @@ pub(crate) enum Script {
         lookup: Option<PathBuf>,
     },
 }
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Profile {
+    /// Show what a profile does with each attribute of Table E.1-1
+    Show {
+        /// The profile with its options: basic+modified-dates+clean-descriptors
+        #[arg(value_name = "PROFILE[+OPTION…]")]
+        name: String,
+    },
+}

@@ -52,7 +52,7 @@ fn config_set_refuses_unknown_keys_and_bad_values() -> Test {
         ("scp.port", "many"),
         ("durability", "maximal"),
         ("s3.password", "x"),
-        ("profile", "basic"),
+        ("profile", "basic+nothing"),
         ("script", "nowhere.script"),
     ] {
         scene.json(&["config", "set", key, value])?.exits(3);

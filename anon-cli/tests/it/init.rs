@@ -86,7 +86,7 @@ fn options_are_settings() -> Test {
         ("--site-id", "x"),
         ("--modalities", "CT,XX"),
         ("--script", "no-such-script"),
-        ("--profile", "basic"),
+        ("--profile", "basic+nothing"),
     ] {
         let ran = scene.run(&["init", "other", option, value])?.exits(3);
         assert!(ran.err.starts_with("error: "), "{}", ran.err);

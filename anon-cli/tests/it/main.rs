@@ -54,6 +54,7 @@ mod many_uids;
 #[cfg(target_os = "linux")]
 mod narrow;
 mod newcomer;
+mod profile;
 mod quarantine;
 mod query;
 mod query_canary;

@@ -26,6 +26,15 @@ use anyhow::{Context as _, bail, ensure};
 const FEW_ROUNDS: u64 = 5;
 const MANY_ROUNDS: u64 = 55;
 
+/// Cases under a profile instead of `rsna-v17`: the name, the case, and the profile.
+const PROFILES: [(&str, &str, &str); 3] = [
+    ("ct_slice_basic", "ct_slice", "basic+modified-dates"),
+    ("ct_slice_usual", "ct_slice", USUAL),
+    ("everything_phi_usual", "everything_phi", USUAL),
+];
+
+const USUAL: &str = "basic+clean-descriptors+modified-dates+patient-characteristics";
+
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments
@@ -42,8 +51,12 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn workload(name: &str, rounds: u64) -> anyhow::Result<()> {
-    let case = cases::named(name).context("no such case")?;
-    let policy = work::policy()?;
+    let of_profile = PROFILES.iter().find(|(known, ..)| *known == name);
+    let (case, policy) = match of_profile {
+        Some((_, case, profile)) => (*case, work::policy_of_profile(profile)?),
+        None => (name, work::policy()?),
+    };
+    let case = cases::named(case).context("no such case")?;
     let names = work::names_for(&policy, &case.bytes)?;
     let mut total = 0;
     for _ in 0..rounds {
@@ -62,7 +75,9 @@ fn workload(name: &str, rounds: u64) -> anyhow::Result<()> {
 
 /// Counts the instructions of one plan and apply, for each case.
 fn count_all() -> anyhow::Result<Vec<(&'static str, u64)>> {
+    let profiles = PROFILES.iter().map(|(name, ..)| *name);
     cases::names()
+        .chain(profiles)
         .map(|name| {
             let few = count(name, FEW_ROUNDS)?;
             let many = count(name, MANY_ROUNDS)?;
