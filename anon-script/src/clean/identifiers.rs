@@ -355,14 +355,14 @@ impl Identifiers {
     }
 
     fn push_if_long(&mut self, text: &str) {
-        if text.chars().count() >= LONG || text.chars().any(fold::is_unspaced) {
+        if letters(text) >= LONG || is_unspaced(text) {
             self.push(text);
         }
     }
 
     fn push(&mut self, text: &str) {
-        let unspaced = text.chars().any(fold::is_unspaced);
-        let letters = text.chars().count();
+        let unspaced = is_unspaced(text);
+        let letters = letters(text);
         if letters > 1 {
             let end = text.floor_char_boundary(MAX_KEY);
             self.keys.push(Key {
@@ -471,6 +471,20 @@ impl Identifiers {
             gone.fill(true);
         }
     }
+}
+
+/// Returns the number of characters of a folded text. Most are ASCII.
+fn letters(text: &str) -> usize {
+    if text.is_ascii() {
+        text.len()
+    } else {
+        text.chars().count()
+    }
+}
+
+/// True if a folded text has a character of a script without blanks.
+fn is_unspaced(text: &str) -> bool {
+    !text.is_ascii() && text.chars().any(fold::is_unspaced)
 }
 
 /// True if one letter was added, left out, replaced, or changed places with the next.

@@ -85,8 +85,6 @@ pub(super) enum PixelData {
 pub(super) struct Planner<'p, I> {
     pub(super) policy: &'p Policy,
     rules: &'p dyn Rules,
-    /// [`Rules::decides_identity`].
-    decides_identity: bool,
     /// The rules for this object, if they asked to see it.
     pub(super) object: Option<&'p dyn ObjectRules>,
     /// The state of the data set that is being read.
@@ -147,7 +145,6 @@ impl<'p, I: Input> Planner<'p, I> {
         Self {
             policy,
             rules: &*policy.rules,
-            decides_identity: policy.rules.decides_identity(),
             object,
             state,
             creators: Creators::default(),
@@ -273,7 +270,7 @@ impl<'p, I: Input> Planner<'p, I> {
         if self.depth == 0 {
             return self.root_element(header);
         }
-        if matches!(tag, PATIENT_NAME | PATIENT_ID) && !self.decides_identity {
+        if matches!(tag, PATIENT_NAME | PATIENT_ID) && !self.rules.decides_identity() {
             return self.nested_patient(header);
         }
         self.as_ruled(header)
@@ -346,7 +343,7 @@ impl<'p, I: Input> Planner<'p, I> {
             Some(RootValue::Instance) => ObjectUid::Instance,
             _ => return self.as_ruled(header),
         };
-        if self.decides_identity {
+        if self.rules.decides_identity() {
             return self.own_uid_as_ruled(header, role);
         }
         self.own_uid(header, role)

@@ -312,7 +312,10 @@ fn uids_that_the_rules_keep_agree_with_the_file_meta_and_name_no_file() -> Outco
         let policy = rules(decide);
         let output = run(&policy, &input)?;
         let object = read(&output)?;
-        let found = object.element(INSTANCE).ok().map(|uid| uid.to_str());
+        let found = object
+            .element(INSTANCE)
+            .ok()
+            .map(dicom_core::DataElement::to_str);
         let found = found
             .transpose()?
             .map(|uid| uid.trim_end_matches('\0').to_owned());

@@ -122,7 +122,7 @@ impl<I: Input> Planner<'_, I> {
     /// Makes what the rules computed for patient, study, series or instance its pseudonym. What cannot
     /// name a directory does not: the project then assigns one.
     fn give(&mut self, header: &Header, text: &str) {
-        if self.depth > 0 || !self.decides_identity {
+        if self.depth > 0 || !self.rules.decides_identity() {
             return;
         }
         let given = &mut self.given;
