@@ -53,7 +53,7 @@
 //! | detected by | `@uid @ptid @acc @hashdate` without parentheses | a function only CTP has, a parameter that is referred to, a tag `gggg[creator]ee` |
 //! | a row without text | keeps the element | empties it |
 //! | an element no row names | is removed | stays, unless the script says otherwise |
-//! | here | compiled | parsed, and refused with the position of each function; [`ctp`] evaluates single rules |
+//! | here | compiled to a [`RuleSet`] | read by [`check::strict_ctp`], run as [`ctp::CtpProgram`] |
 //!
 //! The operations of `rsna`, each with or without its parentheses:
 //!
@@ -113,6 +113,7 @@ pub mod check;
 pub mod clean;
 pub mod ctp;
 pub mod diagnostic;
+mod moment;
 pub mod object;
 pub mod profile;
 pub mod rule_set;

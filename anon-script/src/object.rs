@@ -15,6 +15,7 @@ use std::sync::Arc;
 use dicom_core::{Tag, VR};
 
 use crate::action::{Action, Element, State};
+use crate::moment::Moment;
 
 /// What rules must see of an object before they decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub struct ObjectHeader {
     elements: Vec<SeenElement>,
     text: String,
     bytes: Vec<u8>,
+    is_big_endian: bool,
+    moment: Option<Moment>,
 }
 
 /// An element of an [`ObjectHeader`].
@@ -89,6 +92,30 @@ impl ObjectHeader {
     /// Returns an empty header.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Sets the byte order of binary values. The default is little endian.
+    #[must_use]
+    pub fn with_big_endian(mut self, is_big_endian: bool) -> Self {
+        self.is_big_endian = is_big_endian;
+        self
+    }
+
+    /// Sets the time at which the object is processed, which scripts may write.
+    #[must_use]
+    pub fn with_moment(mut self, moment: Option<Moment>) -> Self {
+        self.moment = moment;
+        self
+    }
+
+    /// Returns true if binary values are in big endian.
+    pub fn is_big_endian(&self) -> bool {
+        self.is_big_endian
+    }
+
+    /// Returns the time at which the object is processed.
+    pub fn moment(&self) -> Option<Moment> {
+        self.moment
     }
 
     /// Adds an element with a text.

@@ -8,7 +8,7 @@ mod show;
 
 use std::path::Path;
 
-use anon_script::check::{Compiled, load};
+use anon_script::check::{Compiled, load, strict_ctp};
 use anon_script::{Diagnostic, Dialect, RuleSet, Severity, builtin};
 use serde::Serialize;
 
@@ -61,6 +61,8 @@ struct LoadedScript {
     rules: Option<RuleSet>,
     dialect: Option<Dialect>,
     problems: Vec<Diagnostic>,
+    /// The number of rules of a script of CTP.
+    ctp_rules: Option<usize>,
     /// The text. `None` for a built-in script.
     text: Option<String>,
 }
@@ -72,19 +74,21 @@ impl LoadedScript {
     }
 
     fn exit_status(&self) -> ExitStatus {
-        match self.rules {
-            Some(_) => ExitStatus::Done,
-            None => ExitStatus::BadConfiguration,
+        if self.rules.is_some() || self.ctp_rules.is_some() {
+            ExitStatus::Done
+        } else {
+            ExitStatus::BadConfiguration
         }
     }
 }
 
-fn open(script: &ScriptFile) -> anyhow::Result<LoadedScript> {
+fn open(context: &Context<'_>, script: &ScriptFile) -> anyhow::Result<LoadedScript> {
     if let Some(rules) = builtin(&script.file) {
         return Ok(LoadedScript {
             rules: Some(rules),
             dialect: Some(Dialect::Rsna),
             problems: Vec::new(),
+            ctp_rules: None,
             text: None,
         });
     }
@@ -93,6 +97,9 @@ fn open(script: &ScriptFile) -> anyhow::Result<LoadedScript> {
         DialectName::Rsna => Dialect::Rsna,
         DialectName::Ctp | DialectName::CtpCompatible => Dialect::Ctp,
     });
+    if rules::is_ctp(&text, stated) {
+        return open_ctp(context, Path::new(&script.file), text);
+    }
     Ok(match load(&text, stated) {
         Ok(compiled) => {
             let Compiled {
@@ -105,6 +112,7 @@ fn open(script: &ScriptFile) -> anyhow::Result<LoadedScript> {
                 rules: Some(rules),
                 dialect: Some(dialect),
                 problems: warnings,
+                ctp_rules: None,
                 text: Some(text),
             }
         }
@@ -112,9 +120,33 @@ fn open(script: &ScriptFile) -> anyhow::Result<LoadedScript> {
             rules: None,
             dialect: stated,
             problems,
+            ctp_rules: None,
             text: Some(text),
         },
     })
+}
+
+/// Opens a script of CTP.
+fn open_ctp(context: &Context<'_>, path: &Path, text: String) -> anyhow::Result<LoadedScript> {
+    let mut loaded = LoadedScript {
+        rules: None,
+        dialect: Some(Dialect::Ctp),
+        problems: Vec::new(),
+        ctp_rules: None,
+        text: None,
+    };
+    match strict_ctp(&text) {
+        Ok(script) => {
+            let program = rules::program(path, &text, script)?;
+            if program.keeps_unspecified() {
+                context.report.info(rules::KEEPS_UNSPECIFIED);
+            }
+            loaded.ctp_rules = Some(program.rules());
+        }
+        Err(problems) => loaded.problems = problems,
+    }
+    loaded.text = Some(text);
+    Ok(loaded)
 }
 
 /// Prints what is wrong with a script.
@@ -151,14 +183,16 @@ fn summary<'s>(command: &'s str, loaded: &LoadedScript) -> Summary<'s> {
         event: "summary",
         command,
         dialect: loaded.dialect.map(Dialect::name),
-        rules: loaded.rules.as_ref().map(|rules| rules.rows().len()),
+        rules: (loaded.rules.as_ref())
+            .map(|rules| rules.rows().len())
+            .or(loaded.ctp_rules),
         errors: loaded.count(Severity::Error),
         warnings: loaded.count(Severity::Warning),
     }
 }
 
 fn check(context: &Context<'_>, script: &ScriptFile) -> anyhow::Result<ExitStatus> {
-    let loaded = open(script)?;
+    let loaded = open(context, script)?;
     print_problems(context, script, &loaded)?;
     let summary = summary("script check", &loaded);
     context.report.summary(&summary)?;

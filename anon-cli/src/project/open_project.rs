@@ -103,6 +103,7 @@ impl OpenProject {
         .workers(workers)
         .intake_bytes(INTAKE_BYTES)
         .scratch(spool.dir())
+        .clock(crate::clock::system)
         .observer(Arc::new(Logging))
         .start()
         .context("cannot start")?;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use anon_model::ProjectSettings;
 use anon_model::settings::{DateScheme, Dialect as Setting};
+use anon_script::ctp::{CtpProgram, CtpScript};
 use anon_script::profile::Profile;
 use anon_script::syntax::Position;
 use anon_script::{BUILTINS, Diagnostic, Dialect, Rules, Severity, builtin, check};
@@ -15,6 +16,10 @@ use anyhow::Context as _;
 
 use crate::exit::Failure;
 use crate::project::{Privacy, Project, trust, write_file};
+
+/// Said of a script of CTP.
+pub(crate) const KEEPS_UNSPECIFIED: &str = "\
+the script keeps every element that no row names; <r en=\"T\" t=\"unspecifiedelements\"/> removes them";
 
 /// The name of a script's copy in the project.
 pub(crate) const COPY: &str = trust::SCRIPT;
@@ -65,20 +70,46 @@ pub(crate) fn of_file_with_warnings(
     dialect: Setting,
 ) -> anyhow::Result<(Arc<dyn Rules>, Vec<String>)> {
     let (rules, warnings) = compiled(path, dialect)?;
-    Ok((rules, all_placed(path, &warnings)))
+    let mut warnings = all_placed(path, &warnings);
+    let text = read(path)?;
+    if is_ctp(&text, stated(dialect))
+        && let Ok(script) = check::strict_ctp(&text)
+        && program(path, &text, script)?.keeps_unspecified()
+    {
+        warnings.push(KEEPS_UNSPECIFIED.to_owned());
+    }
+    Ok((rules, warnings))
 }
 
 fn compiled(path: &Path, dialect: Setting) -> anyhow::Result<(Arc<dyn Rules>, Vec<Diagnostic>)> {
     let text = read(path)?;
-    let compiled = check::load(&text, stated(dialect)).map_err(|problems| {
+    let refused = |problems: Vec<Diagnostic>| {
         Failure::configuration(format!(
             "the script {} is refused:\n{}",
             path.display(),
             all_placed(path, &problems).join("\n")
         ))
-    })?;
+    };
+    if is_ctp(&text, stated(dialect)) {
+        let script = check::strict_ctp(&text).map_err(refused)?;
+        return Ok((Arc::new(program(path, &text, script)?), Vec::new()));
+    }
+    let compiled = check::load(&text, stated(dialect)).map_err(refused)?;
     let rules = compiled.rules.named(&file_name(path));
     Ok((Arc::new(rules), compiled.warnings))
+}
+
+/// True for a script of CTP, by what is stated or by what only such a script has.
+pub(crate) fn is_ctp(text: &str, stated: Option<Dialect>) -> bool {
+    let dialect = stated.or_else(|| check::detect(&anon_script::parse(text).0));
+    dialect == Some(Dialect::Ctp)
+}
+
+/// A script of CTP as rules.
+pub(crate) fn program(path: &Path, text: &str, script: CtpScript) -> anyhow::Result<CtpProgram> {
+    CtpProgram::new(&file_name(path), text, script).map_err(|error| {
+        Failure::configuration(format!("the script {} is refused: {error}", path.display()))
+    })
 }
 
 fn file_name(path: &Path) -> Cow<'_, str> {

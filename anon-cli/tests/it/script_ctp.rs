@@ -300,3 +300,194 @@ fn elements_without_a_rule_are_what_the_switches_make_of_them() -> Test {
     }
     Ok(())
 }
+
+/// A script in the way of public ones: hashes, moved dates, constants, parameters, a private block, insertions.
+const APPLIED: &str = r#"<script>
+<p t="SITEID">99</p><p t="UIDROOT">1.2.826.0.1.3680043.99</p><p t="DATEINC">-10</p>
+<e en="T" t="00080016" n="SOPClassUID">@keep()</e>
+<e en="T" t="00080018" n="SOPInstanceUID">@hashuid(@UIDROOT,this)</e>
+<e en="T" t="00080012" n="InstanceCreationDate">@always()@date()</e>
+<e en="T" t="00080020" n="StudyDate">@incrementdate(this,@DATEINC)</e>
+<e en="T" t="00081030" n="StudyDescription">@if(this,contains,"Zaphodius"){CLEANED}{@keep()}</e>
+<e en="T" t="00100010" n="PatientName">@param(@SITEID)^@hash(PatientID,8)</e>
+<e en="T" t="00100020" n="PatientID">@hashptid(@SITEID,this,8)</e>
+<e en="T" t="00120062" n="PatientIdentityRemoved">@always()YES</e>
+<e en="T" t="00120063" n="DeidentificationMethod">@always()CTP stage</e>
+<e en="T" t="00120064" n="DeidentificationMethodCodeSeq">113100/113105</e>
+<e en="T" t="0020000D" n="StudyInstanceUID">@hashuid(@UIDROOT,this)</e>
+<e en="T" t="0020000E" n="SeriesInstanceUID">@hashuid(@UIDROOT,this)</e>
+<e en="T" t="0009[GOOD]01" n="Useful">@keep()</e>
+<e en="T" t="00090010" n="Creator">@keep()</e>
+<k en="T" t="0018">keep</k>
+<r en="T" t="privategroups">private</r>
+<r en="T" t="unspecifiedelements">unspecified</r>
+</script>"#;
+
+fn element(bytes: &[u8], tag: dicom_core::Tag) -> Test<Option<String>> {
+    let object = dicom_object::from_reader(bytes)?;
+    let element = object.element_opt(tag)?;
+    let text = element.map(dicom_core::DataElement::to_str).transpose()?;
+    Ok(text.map(|text| text.trim_end_matches(['\0', ' ']).to_owned()))
+}
+
+#[test]
+fn a_script_of_ctp_de_identifies_objects_as_it_says() -> Test {
+    use anon_engine::testing::files::{Place, ct_small};
+    use dicom_core::{Tag, VR};
+    let scene = Scene::new()?;
+    let object = |n: u32| {
+        ct_small(&Place::nth(7, n, 5))
+            .put(Tag(0x0008, 0x0020), VR::DA, "20240131")
+            .put(Tag(0x0008, 0x1030), VR::LO, "CT of Zaphodius")
+            .put(Tag(0x0010, 0x0010), VR::PN, "Zaphodius^Beeblebrox")
+            .put(Tag(0x0010, 0x0020), VR::LO, "MRN-12345")
+            .put(Tag(0x0010, 0x4000), VR::LT, "Zaphodius again")
+            .private((0x0009, 0x10, 0x01), "GOOD", VR::LO, "useful")
+            .private((0x0009, 0x11, 0x01), "BAD", VR::LO, "Zaphodius")
+    };
+    scene.put("in/1", &object(1))?;
+    scene.put("in/2", &object(1))?;
+    scene.write("trial.script", APPLIED.as_bytes())?;
+    scene.run(&["script", "check", "trial.script"])?.exits(0);
+    let args = [
+        "init",
+        "project",
+        "--script",
+        "trial.script",
+        "--modalities",
+        "all",
+    ];
+    scene.run(&args)?.exits(0);
+    let summary = scene.json(&["import", "in"])?.exits(0).summary()?;
+    assert_eq!(
+        (&summary["stored"], &summary["duplicates"]),
+        (&json!(1), &json!(1))
+    );
+
+    let public = scene.public()?;
+    let (path, bytes) = public.iter().next().ok_or("nothing is stored")?;
+    let value = |group, tag| element(bytes, Tag(group, tag));
+    assert!(
+        !bytes.windows(9).any(|part| part == b"Zaphodius"),
+        "a name stays"
+    );
+    // The expression of CTP's vectors: `@hashptid(@SITEID,this,8)` of MRN-12345.
+    assert_eq!(value(0x0010, 0x0020)?.as_deref(), Some("21539588"));
+    assert_eq!(value(0x0008, 0x0020)?.as_deref(), Some("20240121"));
+    assert_eq!(value(0x0008, 0x1030)?.as_deref(), Some("CLEANED"));
+    assert_eq!(value(0x0012, 0x0062)?.as_deref(), Some("YES"));
+    assert_eq!(value(0x0012, 0x0063)?.as_deref(), Some("CTP stage"));
+    assert_eq!(value(0x0009, 0x1001)?.as_deref(), Some("useful"));
+    assert_eq!(value(0x0009, 0x1101)?, None);
+    let today = value(0x0008, 0x0012)?.ok_or("no date")?;
+    assert!(today.starts_with("20") && today.len() == 8, "{today}");
+    assert_eq!(
+        value(0x0013, 0x0010)?,
+        None,
+        "the script writes no private block"
+    );
+    // What the script computes names the files, and leads back to the originals.
+    let instance = value(0x0008, 0x0018)?.ok_or("no UID")?;
+    assert!(
+        instance.starts_with("1.2.826.0.1.3680043.99."),
+        "{instance}"
+    );
+    assert!(path.starts_with("21539588/"), "{path}");
+    assert!(path.ends_with(&format!("/{instance}.dcm")), "{path}");
+    let back = scene
+        .run(&["-p", "project", "reidentify", "21539588"])?
+        .exits(0);
+    assert!(back.out.contains("MRN-12345"), "{}", back.out);
+    Ok(())
+}
+
+/// Two patients under one pseudonym would be one patient.
+#[test]
+fn two_patients_with_one_computed_id_are_not_merged() -> Test {
+    use anon_engine::testing::files::{Place, ct_small};
+    use dicom_core::{Tag, VR};
+    let scene = Scene::new()?;
+    for (n, patient) in [(1, "A"), (2, "B")] {
+        let object = ct_small(&Place::nth(7, n * 50, 5)).put(Tag(0x0010, 0x0020), VR::LO, patient);
+        scene.put(&format!("in/{n}"), &object)?;
+    }
+    let script = APPLIED.replace("@hashptid(@SITEID,this,8)", "@param(@SITEID)");
+    scene.write("trial.script", script.as_bytes())?;
+    let args = [
+        "init",
+        "project",
+        "--script",
+        "trial.script",
+        "--modalities",
+        "all",
+    ];
+    scene.run(&args)?.exits(0);
+    let ran = scene.json(&["import", "in", "--jobs", "1"])?.exits(1);
+    let summary = ran.summary()?;
+    assert_eq!(summary["stored"], 1);
+    assert_eq!(summary["quarantined"]["Capture_PHI_Error"], 1, "{summary}");
+    let listed = scene
+        .run(&["-p", "project", "quarantine", "list"])?
+        .exits(0);
+    assert!(
+        listed.out.contains("the same patient id for two originals"),
+        "{}",
+        listed.out
+    );
+    Ok(())
+}
+
+#[test]
+fn a_script_of_ctp_that_cannot_be_applied_is_refused_with_its_line() -> Test {
+    let scene = Scene::new()?;
+    for (rule, expect) in [
+        ("@lookup(this,ptid)", "line 2: @lookup is not supported yet"),
+        (
+            "@always()@integer(this,ptid,4)",
+            "line 2: @integer is not supported yet",
+        ),
+        ("@hsah(this,8)", "did you mean `@hash`?"),
+        ("@hash(this,@NOWHERE)", "S017"),
+    ] {
+        let script = format!(
+            "<script>\n<e en=\"T\" t=\"00100020\" n=\"PatientID\">{rule}</e>\n\
+             <e en=\"T\" t=\"00100010\" n=\"PatientName\">@hash(this,8)</e></script>"
+        );
+        scene.write("trial.script", script.as_bytes())?;
+        for args in [
+            &["script", "check", "trial.script"][..],
+            &["init", "project", "--script", "trial.script"],
+        ] {
+            let ran = scene.run(args)?.exits(3);
+            let said = format!("{}{}", ran.out, ran.err);
+            assert!(said.contains(expect), "{rule}: {said}");
+        }
+        assert!(!scene.project().exists());
+    }
+    Ok(())
+}
+
+#[test]
+fn a_script_that_keeps_what_it_does_not_name_is_said_to_do_so() -> Test {
+    let scene = Scene::new()?;
+    let script = APPLIED.replace(
+        r#"<r en="T" t="unspecifiedelements">"#,
+        r#"<r en="F" t="unspecifiedelements">"#,
+    );
+    scene.write("trial.script", script.as_bytes())?;
+    let ran = scene.run(&["script", "check", "trial.script"])?.exits(0);
+    assert!(
+        ran.err.contains("keeps every element that no row names"),
+        "{}",
+        ran.err
+    );
+    let ran = scene
+        .run(&["init", "project", "--script", "trial.script"])?
+        .exits(0);
+    assert!(
+        ran.err.contains("keeps every element that no row names"),
+        "{}",
+        ran.err
+    );
+    Ok(())
+}

@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::path::Path;
 
+use anon_script::ctp::Moment;
+
 /// The format of a [`Source`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(
@@ -33,6 +35,8 @@ pub struct Source<'a> {
     pub(crate) scratch: Option<&'a Path>,
     /// The most memory for the plan, if the policy allows more.
     pub(crate) max_plan_bytes: u64,
+    /// When the object is processed.
+    pub(crate) moment: Option<Moment>,
 }
 
 impl<'a> Source<'a> {
@@ -43,6 +47,7 @@ impl<'a> Source<'a> {
             format: SourceFormat::Part10,
             scratch: None,
             max_plan_bytes: u64::MAX,
+            moment: None,
         }
     }
 
@@ -61,6 +66,7 @@ impl<'a> Source<'a> {
             format: SourceFormat::Part10,
             scratch: None,
             max_plan_bytes: u64::MAX,
+            moment: None,
         }
     }
 
@@ -68,6 +74,13 @@ impl<'a> Source<'a> {
     #[must_use]
     pub fn as_data_set(mut self, transfer_syntax: &'a str) -> Self {
         self.format = SourceFormat::DataSet { transfer_syntax };
+        self
+    }
+
+    /// Sets when the object is processed, in UTC. Scripts of CTP may write it: `@date()`, `@time()`.
+    #[must_use]
+    pub fn processed_at(mut self, moment: Moment) -> Self {
+        self.moment = Some(moment);
         self
     }
 

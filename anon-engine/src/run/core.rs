@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
 
 use anon_model::{BackendError, LookupStore};
 
@@ -22,6 +23,7 @@ pub(crate) struct Core {
     pub(crate) quarantine: Arc<dyn Quarantine>,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) scratch: Option<PathBuf>,
+    pub(crate) clock: Option<fn() -> SystemTime>,
     pub(crate) intake: Arc<Intake>,
     pub(crate) claims: Arc<Claims>,
     pub(crate) commit_queue: CommitQueue,

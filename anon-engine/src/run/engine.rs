@@ -11,7 +11,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anon_model::LookupStore;
 use crossbeam_channel::bounded;
@@ -63,6 +63,7 @@ pub struct EngineBuilder {
     workers: usize,
     intake_bytes: usize,
     scratch: Option<PathBuf>,
+    clock: Option<fn() -> SystemTime>,
 }
 
 /// The intake has no room. Returns the object and the callback.
@@ -123,6 +124,14 @@ impl EngineBuilder {
         self
     }
 
+    /// Sets the clock by which objects are [processed](crate::Source::processed_at). Without one, objects are
+    /// refused whose rules write the date or the time.
+    #[must_use]
+    pub fn clock(mut self, clock: fn() -> SystemTime) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
     /// Repairs what an interrupted engine left behind, and starts the threads.
     ///
     /// # Errors
@@ -139,6 +148,7 @@ impl EngineBuilder {
             quarantine: self.quarantine,
             observer: self.observer,
             scratch: self.scratch,
+            clock: self.clock,
             claims: Arc::new(Claims::new(Arc::clone(&intake))),
             intake,
             commit_queue: CommitQueue::new(schedule),
@@ -180,6 +190,7 @@ impl Engine {
             workers: thread::available_parallelism().map_or(2, usize::from),
             intake_bytes: INTAKE_BYTES,
             scratch: None,
+            clock: None,
         }
     }
 

@@ -10,10 +10,13 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::time::SystemTime;
 
 use anon_model::{
     AssignError, Assigned, Conflict, InstanceConflict, Names, NewInstance, Remarks, Wanted,
 };
+
+use anon_script::ctp::Moment;
 
 use crate::deid::deidentified::Deidentified;
 use crate::deid::output_path::OutputPath;
@@ -450,6 +453,9 @@ impl Attempt<'_> {
 
     fn source(&self) -> Source<'_> {
         let mut source = self.opened.source();
+        if let Some(clock) = self.core.clock {
+            source = source.processed_at(moment(clock()));
+        }
         if let Some(syntax) = &self.received.transfer_syntax {
             source = source.as_data_set(syntax);
         }
@@ -568,6 +574,19 @@ impl Attempt<'_> {
                 .warn("cannot search the quarantine for this object", &error);
             Vec::new()
         })
+    }
+}
+
+/// Returns a time in UTC.
+fn moment(time: SystemTime) -> Moment {
+    let time = time::OffsetDateTime::from(time);
+    Moment {
+        year: u16::try_from(time.year()).unwrap_or_default(),
+        month: time.month().into(),
+        day: time.day(),
+        hour: time.hour(),
+        minute: time.minute(),
+        second: time.second(),
     }
 }
 

@@ -40,6 +40,18 @@ pub(super) struct Call {
     pub(super) regex: Option<JavaRegex>,
 }
 
+impl Expression {
+    /// Returns true if a function is called, in clauses too.
+    pub(super) fn calls(&self, function: Function) -> bool {
+        self.parts.iter().any(|part| match part {
+            Part::Text(_) => false,
+            Part::Call(call) => {
+                call.function == function || call.clauses.iter().any(|inner| inner.calls(function))
+            }
+        })
+    }
+}
+
 impl Call {
     pub(super) fn argument(&self, at: usize) -> Option<&str> {
         self.arguments.get(at).map(String::as_str)

@@ -9,6 +9,8 @@
 //! A rule is an expression: literal text and calls of functions, which read elements, hash and replace. Its text
 //! is a new value, or a command such as `@remove()`.
 //!
+//! [`CtpProgram`] makes rules of a script in strict mode.
+//!
 //! # Two modes
 //!
 //! [`Mode::Compatible`] gives what CTP gives, with its faults. [`Mode::Strict`] differs where CTP lets a
@@ -35,41 +37,28 @@ mod digest;
 mod evaluate;
 mod expression;
 mod function;
+mod header_facts;
 mod java_regex;
 mod lookup;
 mod names;
 mod private_elements;
+mod program;
 mod reference;
 mod script;
+mod values;
 mod words;
 
+pub use crate::moment::Moment;
 pub use evaluate::{Evaluated, Outcome, Stop};
 pub use lookup::LookupTable;
 pub use private_elements::PrivateElement;
+pub use program::{CtpProgram, NotApplied};
 pub use reference::{From, Path, Step};
 pub use script::{CtpRule, CtpScript, Mode};
 
 use std::fmt;
 
 use dicom_core::Tag;
-
-/// A date and a time of day.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[expect(clippy::exhaustive_structs, reason = "these are the parts of a time")]
-pub struct Moment {
-    /// The year.
-    pub year: u16,
-    /// The month, from 1.
-    pub month: u8,
-    /// The day, from 1.
-    pub day: u8,
-    /// The hour.
-    pub hour: u8,
-    /// The minute.
-    pub minute: u8,
-    /// The second.
-    pub second: u8,
-}
 
 /// What a rule can ask of an object.
 ///

@@ -169,3 +169,54 @@ fn rules_that_ask_for_many_others_do_not_hang() {
     let stop = script.evaluate(rule, &Everywhere("x".into()), &mut table);
     assert!(stop.is_err());
 }
+
+/// The time is part of the object: a program has no clock of its own.
+#[test]
+fn a_rule_that_writes_the_time_needs_to_be_told_it() {
+    use anon_script::ctp::{CtpProgram, Moment};
+    use anon_script::{Action, Element, ObjectHeader, Place, Rules as _, Tag, VR};
+
+    let text = r#"<script><e en="T" t="00080023" n="ContentDate">@date()</e></script>"#;
+    let script = anon_script::check::strict_ctp(text).expect("sound");
+    let program = CtpProgram::new("test", text, script).expect("can be applied");
+    let element = Element::root(Tag(0x0008, 0x0023));
+    assert_eq!(program.action(element), &Action::Decide);
+    let decided = |header: &ObjectHeader| {
+        let rules = program.begin(header).expect("accepted").expect("rules");
+        rules.decide(&Place::new(element, VR::DA, 0))
+    };
+    let header = super::clean::header(&[(0x0008_0023, VR::DA, "20200101")]);
+    assert!(decided(&header).is_err());
+    let moment = Moment {
+        year: 2024,
+        month: 1,
+        day: 31,
+        ..Moment::default()
+    };
+    let header = header.with_moment(Some(moment));
+    assert_eq!(decided(&header), Ok(Action::Computed("20240131".into())));
+}
+
+/// A value that was not read is not the same as none.
+#[test]
+fn a_rule_that_reads_a_value_too_long_to_be_held_refuses_the_object() {
+    use anon_script::ctp::CtpProgram;
+    use anon_script::{Element, ObjectHeader, Place, Rules as _, SeenElement, SeenValue, Tag, VR};
+
+    let text = r#"<script><e en="T" t="00104000" n="PatientComments">@hash(this,8)</e></script>"#;
+    let script = anon_script::check::strict_ctp(text).expect("sound");
+    let program = CtpProgram::new("test", text, script).expect("can be applied");
+    let tag = Tag(0x0010, 0x4000);
+    let mut header = ObjectHeader::new();
+    header.push(SeenElement {
+        tag,
+        vr: VR::LT,
+        parent: None,
+        item: 0,
+        offset: 0,
+        value: SeenValue::Long(100_000),
+    });
+    let rules = program.begin(&header).expect("accepted").expect("rules");
+    let refused = rules.decide(&Place::new(Element::root(tag), VR::LT, 0));
+    assert!(refused.expect_err("refused").reason.contains("64 KiB"));
+}

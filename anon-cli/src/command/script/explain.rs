@@ -36,7 +36,7 @@ pub(super) fn run(
     if let Some(status) = explain_ctp::run(context, script, question)? {
         return Ok(status);
     }
-    let loaded = open(script)?;
+    let loaded = open(context, script)?;
     let Some(rules) = loaded.rules.clone() else {
         print_problems(context, script, &loaded)?;
         return Ok(loaded.exit_status());

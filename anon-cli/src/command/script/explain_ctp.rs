@@ -53,6 +53,7 @@ pub(super) fn run(
                     rules: None,
                     dialect: Some(Dialect::Ctp),
                     problems,
+                    ctp_rules: None,
                     text: Some(text),
                 };
                 print_problems(context, file, &loaded)?;

@@ -31,7 +31,7 @@ struct RemarkEvent<'r> {
 }
 
 pub(super) fn run(context: &Context<'_>, script: &ScriptFile) -> anyhow::Result<ExitStatus> {
-    let loaded = open(script)?;
+    let loaded = open(context, script)?;
     print_problems(context, script, &loaded)?;
     let Some(rules) = &loaded.rules else {
         context.report.summary(&summary("script show", &loaded))?;

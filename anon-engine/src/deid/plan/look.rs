@@ -43,11 +43,11 @@ pub(super) fn header_of<I: Input>(
     limits: &Limits,
 ) -> Result<(ObjectHeader, I), ScanError> {
     let mut walk = Walk::new(input, begin, encoding, limits);
-    walk.detect_encoding()?;
+    let found = walk.detect_encoding()?;
     let mut reader = Reader {
         walk,
         limits,
-        header: ObjectHeader::new(),
+        header: ObjectHeader::new().with_big_endian(found == Encoding::ExplicitBe),
         levels: vec![Level::default()],
         sequences: Vec::new(),
         used: 0,

@@ -216,6 +216,7 @@ fn plan_data_set<'a, I: Input>(
         Look::Nothing => (ObjectHeader::default(), input),
         look => look::header_of(look, input, (begin, declared), &limits)?,
     };
+    let seen = seen.with_moment(source.moment);
     let object = match rules.look() {
         Look::Nothing => None,
         _ => rules.begin(&seen).map_err(refused)?,
