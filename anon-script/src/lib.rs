@@ -70,11 +70,17 @@
 //! | any other text the element's VR can hold | [`Action::Replace`], where the element is present |
 //! | text on (0012,0063), codes on (0012,0064) | [`Method`] |
 //!
+//! # Profiles
+//!
+//! [`profile::Profile`] is the profile of PS3.15 annex E with its options, and needs no script. It decides by the SOP
+//! class and the sequences around an element, and cleans texts ([`clean`]).
+//!
 //! # Rules of your own
 //!
 //! A program can decide by code instead of a script: implement [`Rules`], and pass it to the engine
 //! in place of a [`RuleSet`]. [`Element`] says what an implementation is asked, and when; [`Action`]
-//! what it can answer; the example of [`Rules`] is complete.
+//! what it can answer; the example of [`Rules`] is complete. Rules that need more than the tag ask to see each object:
+//! see [`object`].
 //!
 //! # Texts
 //!
