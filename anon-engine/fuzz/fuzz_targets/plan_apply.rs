@@ -1,5 +1,5 @@
-//! Plans and applies the built-in rules. Each output must be a valid input. From the second output on,
-//! the length must not change.
+//! Plans and applies the built-in rules, a profile and a script of CTP. Each output of the first two must be a
+//! valid input. From the second output of the built-in rules on, the length must not change.
 
 #![no_main]
 
@@ -9,8 +9,31 @@ use anon_engine::{Policy, Source, plan};
 use anon_model::{Names, Wanted};
 use libfuzzer_sys::fuzz_target;
 
-static POLICY: LazyLock<Policy> = LazyLock::new(|| {
+static RSNA: LazyLock<Policy> = LazyLock::new(|| {
     let rules = anon_script::builtin("rsna-v17").expect("the script is built in");
+    Policy::new(Arc::new(rules), "1", "P")
+});
+
+static PROFILE: LazyLock<Policy> = LazyLock::new(|| {
+    let name = "basic+clean-descriptors+modified-dates+patient-characteristics";
+    let rules = anon_script::profile::Profile::named(name).expect("it is built in");
+    Policy::new(Arc::new(rules), "1", "P")
+});
+
+const SCRIPT: &str = r#"<script><p t="DATEINC">-10</p>
+<e en="T" t="00080018" n="SOPInstanceUID">@hashuid(1.2,this)</e>
+<e en="T" t="00080020" n="StudyDate">@incrementdate(this,@DATEINC)</e>
+<e en="T" t="00081030" n="StudyDescription">@append(){@truncate(SeriesDescription,4)}</e>
+<e en="T" t="00100010" n="PatientName">@hash(root:PatientID,8)</e>
+<e en="T" t="00100020" n="PatientID">@hashptid(99,this,8)</e>
+<e en="T" t="00120062" n="PatientIdentityRemoved">@always()YES</e>
+<e en="T" t="0009[SIEMENS]01" n="Private">@if(this,exists){@value(this)}{@remove()}</e>
+</script>"#;
+
+static CTP: LazyLock<Policy> = LazyLock::new(|| {
+    let script = anon_script::check::strict_ctp(SCRIPT).expect("the script is sound");
+    let rules =
+        anon_script::ctp::CtpProgram::new("fuzz", SCRIPT, script).expect("it can be applied");
     Policy::new(Arc::new(rules), "1", "P")
 });
 
@@ -34,22 +57,27 @@ const DEFLATED: [&str; 3] = [
 ];
 
 /// Returns the output, and true if its data set is deflated; `None` if the object is refused.
-fn deidentify(bytes: &[u8]) -> Option<(Vec<u8>, bool)> {
-    let plan = plan(&POLICY, Source::part10(bytes)).ok()?;
+fn deidentify(policy: &Policy, bytes: &[u8]) -> Option<(Vec<u8>, bool)> {
+    let plan = plan(policy, Source::part10(bytes)).ok()?;
     let names = names(plan.wanted());
     let output = plan.apply(&names).ok()?.to_vec().expect("in memory");
     let mut again = Vec::new();
-    plan.apply_into(&names, &mut again).expect("apply succeeded");
+    plan.apply_into(&names, &mut again)
+        .expect("apply succeeded");
     assert_eq!(output, again);
     Some((output, DEFLATED.contains(&plan.transfer_syntax())))
 }
 
 fuzz_target!(|data: &[u8]| {
-    let Some((output, _)) = deidentify(data) else {
+    deidentify(&CTP, data);
+    if let Some((output, _)) = deidentify(&PROFILE, data) {
+        deidentify(&PROFILE, &output).expect("an output is a valid input");
+    }
+    let Some((output, _)) = deidentify(&RSNA, data) else {
         return;
     };
     assert!(output.starts_with(&[0; 128]));
-    let (second, is_deflated) = deidentify(&output).expect("an output is a valid input");
-    let (third, _) = deidentify(&second).expect("an output is a valid input");
+    let (second, is_deflated) = deidentify(&RSNA, &output).expect("an output is a valid input");
+    let (third, _) = deidentify(&RSNA, &second).expect("an output is a valid input");
     assert!(is_deflated || second.len() == third.len());
 });
