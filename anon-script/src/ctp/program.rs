@@ -12,7 +12,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use dicom_core::dictionary::{DataDictionary as _, DataDictionaryEntry as _};
 use dicom_core::{Tag, VR};
+use dicom_dictionary_std::StandardDataDictionary;
 use sha2::{Digest as _, Sha256};
 
 use super::function::Function;
@@ -22,7 +24,6 @@ use super::reference::Step;
 use super::script::CtpRule;
 use super::{CtpScript, Outcome, Stop, Tables};
 use crate::action::{Action, Element, Method};
-use crate::check::vr;
 use crate::object::{Insert, InsertValue, Look, ObjectHeader, ObjectRules, Place, Refused};
 use crate::rules::Rules;
 
@@ -276,7 +277,8 @@ impl<'r> ScriptedObject<'r> {
             let Step::Tag(tag) = rule.target() else {
                 continue;
             };
-            let vr = vr(*tag).unwrap_or(VR::SH);
+            let entry = StandardDataDictionary.by_tag(*tag);
+            let vr = entry.map_or(VR::SH, |entry| entry.vr().relaxed());
             let is_present = self.facts.root_has(*tag);
             if is_present || *tag == METHOD_CODES || vr == VR::SQ || tag.0 < 8 {
                 continue;
