@@ -92,19 +92,20 @@ impl<'r> ProfiledObject<'r> {
         }
     }
 
-    /// Returns what an age becomes (AS, PS3.5 section 6.2).
+    /// Decides about an age, such as `045Y` (AS, PS3.5 section 6.2). What is not one age is emptied.
     fn age(&self, place: &Place<'_>) -> Action {
         let seen = self.header.at(place.offset);
-        let text = seen
-            .and_then(|seen| self.header.text(seen))
-            .unwrap_or_default();
-        let years = text
-            .trim()
-            .strip_suffix('Y')
-            .and_then(|years| years.parse::<u16>().ok());
-        match years {
-            Some(years) if years >= OLD => Action::Computed(OLDEST.into()),
-            _ => Action::Keep,
+        let text = seen.and_then(|seen| self.header.text(seen));
+        let Some((number, unit)) = text
+            .map(str::trim)
+            .and_then(|text| text.split_at_checked(3))
+        else {
+            return Action::Empty;
+        };
+        match (number.parse::<u16>(), unit) {
+            (Ok(years), "Y") if years >= OLD => Action::Computed(OLDEST.into()),
+            (Ok(_), "Y" | "M" | "W" | "D") => Action::Keep,
+            _ => Action::Empty,
         }
     }
 }
