@@ -113,7 +113,7 @@ pub struct Element {
     pub state: State,
 }
 
-/// What rules know of the way to a data set: which table of theirs holds there.
+/// Stands for the sequences that lead to a data set. Rules with several tables choose one by it.
 ///
 /// The root has the state of [`ObjectRules::root`](crate::ObjectRules::root), the items of a sequence that of [`Rules::items`](crate::Rules::items). An
 /// engine hands the number on and does not interpret it.

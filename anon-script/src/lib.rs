@@ -119,6 +119,7 @@ pub mod check;
 pub mod clean;
 pub mod ctp;
 pub mod diagnostic;
+mod method_codes;
 mod moment;
 pub mod object;
 pub mod profile;

@@ -8,6 +8,7 @@ use dicom_core::Tag;
 use super::Check;
 use crate::builtin::SCRIPT_METHOD;
 use crate::diagnostic::Code;
+use crate::method_codes::CODES;
 use crate::rule_set::Row;
 use crate::rules::{Action, Method};
 use crate::span::Span;
@@ -18,29 +19,6 @@ const PATIENT_ID: Tag = Tag(0x0010, 0x0020);
 const IDENTITY_REMOVED: Tag = Tag(0x0012, 0x0062);
 const METHOD: Tag = Tag(0x0012, 0x0063);
 pub(super) const METHOD_CODES: Tag = Tag(0x0012, 0x0064);
-
-/// The codes that a script may state, of scheme DCM (PS3.16 CID 7050).
-const CODES: [(&str, &str); 13] = [
-    ("113100", "Basic Application Confidentiality Profile"),
-    (CLEAN_PIXELS, "Clean Pixel Data Option"),
-    ("113102", "Clean Recognizable Visual Features Option"),
-    ("113103", "Clean Graphics Option"),
-    ("113104", "Clean Structured Content Option"),
-    ("113105", "Clean Descriptors Option"),
-    (
-        "113106",
-        "Retain Longitudinal Temporal Information Full Dates Option",
-    ),
-    (
-        "113107",
-        "Retain Longitudinal Temporal Information Modified Dates Option",
-    ),
-    ("113108", "Retain Patient Characteristics Option"),
-    ("113109", "Retain Device Identity Option"),
-    ("113110", "Retain UIDs Option"),
-    ("113111", "Retain Safe Private Option"),
-    ("113112", "Retain Institution Identity Option"),
-];
 
 /// Refused, because no rule of a script cleans pixels.
 const CLEAN_PIXELS: &str = "113101";

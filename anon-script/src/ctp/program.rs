@@ -24,33 +24,11 @@ use super::reference::Step;
 use super::script::CtpRule;
 use super::{CtpScript, Outcome, Stop, Tables};
 use crate::action::{Action, Element, Method};
+use crate::method_codes::CODES;
 use crate::object::{Insert, InsertValue, Look, ObjectHeader, ObjectRules, Place, Refused};
 use crate::rules::Rules;
 
 const METHOD_CODES: Tag = Tag(0x0012, 0x0064);
-
-/// The codes of PS3.16 CID 7050 that a script may name, and their meanings.
-const CODES: [(&str, &str); 13] = [
-    ("113100", "Basic Application Confidentiality Profile"),
-    ("113101", "Clean Pixel Data Option"),
-    ("113102", "Clean Recognizable Visual Features Option"),
-    ("113103", "Clean Graphics Option"),
-    ("113104", "Clean Structured Content Option"),
-    ("113105", "Clean Descriptors Option"),
-    (
-        "113106",
-        "Retain Longitudinal Temporal Information Full Dates Option",
-    ),
-    (
-        "113107",
-        "Retain Longitudinal Temporal Information Modified Dates Option",
-    ),
-    ("113108", "Retain Patient Characteristics Option"),
-    ("113109", "Retain Device Identity Option"),
-    ("113110", "Retain UIDs Option"),
-    ("113111", "Retain Safe Private Option"),
-    ("113112", "Retain Institution Identity Option"),
-];
 
 /// Why a script cannot be applied.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

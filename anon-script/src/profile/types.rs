@@ -21,7 +21,7 @@ pub(super) enum Required {
     Empty,
     /// Type 1: it gets a dummy.
     Dummy,
-    /// A sequence of references of type 1: it stays.
+    /// The attribute is a sequence of references, and of type 1. It stays, and its UIDs are replaced.
     References,
 }
 
